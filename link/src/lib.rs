@@ -1,0 +1,1 @@
+//! Where the bytes of the bus come from: serial ports and pseudo-terminals.

@@ -1,0 +1,1 @@
+//! Watching the bus: capture formats and their readers.

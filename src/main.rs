@@ -1,0 +1,2 @@
+//! The `k485` command.
+fn main() {}
