@@ -1,0 +1,495 @@
+//! Requests paired with their replies, their retries or their time-out.
+//!
+//! A [`Pairer`] takes the records of a capture in their order and gives each frame with its
+//! direction, and each exchange when it is complete. It follows the vendor's host
+//! ([`host`]): one request is open on a bus at a time, the same request again is a retry where that
+//! host retries, another request ends the wait for the first, and a reply belongs to the open
+//! request by address and function. Records of traced calls carry their call, which pairs them
+//! whatever overlaps.
+//!
+//! It keeps a bounded amount: one open request a bus, the last few that timed out, and the calls
+//! that have not returned.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::direction::{self, Source};
+use crate::frame::Frame;
+use crate::host;
+use crate::message::{self, Message};
+use crate::record::{Direction, Record, Time, Verdict};
+
+/// How many requests that timed out are kept for a reply that comes late.
+const EXPIRED: usize = 8;
+/// How many traced calls may be open at once; the oldest is given up beyond that.
+const OPEN_CALLS: usize = 1024;
+
+/// A frame as observed, with what the sequence says about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observed {
+    /// What was observed.
+    pub record: Record,
+    /// The frame's bytes, head to CRC.
+    wire: Vec<u8>,
+    /// The direction; `None` where it is not known.
+    pub dir: Option<Direction>,
+    /// How the direction is known.
+    pub dir_source: Source,
+    /// Whether the address is probably damaged (ADDR is outside the CRC).
+    pub implausible: bool,
+}
+
+impl Observed {
+    /// The frame.
+    #[must_use]
+    pub fn frame(&self) -> Frame<'_> {
+        Frame::checked_before(&self.wire)
+    }
+
+    /// What the frame says, with its request where it answers one.
+    #[must_use]
+    pub fn message(&self, request: Option<&Observed>) -> Message<'_> {
+        let request = request.map(Observed::frame);
+        message::decode(&self.frame(), self.dir, request.as_ref())
+    }
+}
+
+/// How an exchange ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
+pub enum Outcome {
+    /// The reply came.
+    Answered,
+    /// No reply came before the host went on, or the traced call returned without one.
+    Timeout,
+    /// Nobody answers such a request.
+    NoReplyExpected,
+    /// A reply that nobody waited for: late, or one too many.
+    Unsolicited,
+    /// A reply whose request is not in the capture: it was lost in noise, or came before the start.
+    RequestNotSeen,
+    /// The capture ends while the host may still wait.
+    Unfinished,
+}
+
+impl Outcome {
+    /// The outcome as JSON and filters name it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Outcome::Answered => "answered",
+            Outcome::Timeout => "timeout",
+            Outcome::NoReplyExpected => "no_reply_expected",
+            Outcome::Unsolicited => "unsolicited",
+            Outcome::RequestNotSeen => "request_not_seen",
+            Outcome::Unfinished => "unfinished",
+        }
+    }
+}
+
+/// What a latency is measured between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "lowercase"))]
+pub enum LatencySource {
+    /// The last transmission's end and the reply's end, as seen on the wire.
+    Wire,
+    /// A traced call and its return: queueing behind other calls and all retries included.
+    Call,
+}
+
+/// A request with its reply, its retries or its time-out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exchange {
+    /// The bus's name.
+    pub bus: Arc<str>,
+    /// The request, at its first transmission.
+    pub request: Option<Arc<Observed>>,
+    /// The reply.
+    pub response: Option<Arc<Observed>>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// From the request (its last transmission) to the reply, in nanoseconds.
+    pub latency_ns: Option<i64>,
+    /// What the latency is measured between.
+    pub latency_source: Option<LatencySource>,
+    /// How often the request was seen; `None` where the source hides it (a traced call).
+    pub attempts: Option<u32>,
+    /// The time of the exchange: its request's, or else its reply's.
+    pub time: Option<Time>,
+}
+
+impl Exchange {
+    /// The frame that names device and function: the request, or else the reply.
+    #[must_use]
+    pub fn subject(&self) -> Option<&Observed> {
+        self.request.as_deref().or(self.response.as_deref())
+    }
+}
+
+/// What the pairer gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seen {
+    /// A frame, as soon as it is seen.
+    Frame(Arc<Observed>),
+    /// Noise, as soon as it is seen.
+    Noise(Record),
+    /// An exchange that is complete.
+    Exchange(Exchange),
+    /// A frame that belongs to no exchange, since its direction is not known.
+    Lone(Arc<Observed>),
+}
+
+/// A request whose reply has not come.
+#[derive(Debug, Clone)]
+struct Pending {
+    first: Arc<Observed>,
+    /// When it was last sent.
+    sent: Option<Time>,
+    attempts: u32,
+}
+
+impl Pending {
+    /// Whether more time has passed than the host would wait, with a quarter more for slow clocks.
+    fn expired(&self, now: Option<Time>) -> bool {
+        match (self.sent, now) {
+            (Some(sent), Some(now)) => {
+                let wait = i64::from(host::policy(&self.first.frame()).timeout_ms) * 5 / 4 + 20;
+                now.since(sent) > wait * Time::MILLISECOND
+            }
+            _ => false,
+        }
+    }
+}
+
+/// What is known of one bus.
+#[derive(Debug, Default)]
+struct Bus {
+    pending: Option<Pending>,
+    expired: VecDeque<Pending>,
+    /// Whether the sequence so far is without gaps: true once a frame was certain, false after
+    /// noise, which may have been a request or a reply.
+    in_step: bool,
+    /// When the last frame was seen.
+    last: Option<Time>,
+}
+
+/// Pairs the records of a capture. Push records in their order, pull what comes of them.
+#[derive(Debug, Default)]
+pub struct Pairer {
+    buses: BTreeMap<String, Bus>,
+    calls: BTreeMap<u64, Arc<Observed>>,
+    /// The call that returned last: more of its bytes may follow.
+    returned: Option<u64>,
+    out: VecDeque<Seen>,
+    /// The latest time of any record.
+    now: Option<Time>,
+}
+
+impl Pairer {
+    /// A pairer at the start of a capture.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the next record.
+    pub fn push(&mut self, record: Record) {
+        self.now = self.now.max(record.time);
+        match (record.verdict, record.call) {
+            (Verdict::Noise(_), _) => self.noise(record),
+            (Verdict::NoReply, _) => self.returned_without(record),
+            (Verdict::Frame, Some(call)) => self.traced(record, call.id),
+            (Verdict::Frame, None) => self.frame(record),
+        }
+    }
+
+    /// The next thing seen; `None` until more is pushed.
+    pub fn pull(&mut self) -> Option<Seen> {
+        self.out.pop_front()
+    }
+
+    /// Tells the time of a live bus on which nothing is heard: a request whose host has given up by
+    /// now ends.
+    pub fn tick(&mut self, now: Time) {
+        for bus in self.buses.values_mut() {
+            if bus.pending.as_ref().is_some_and(|pending| pending.expired(Some(now))) {
+                bus.give_up(&mut self.out);
+            }
+        }
+    }
+
+    /// Tells of the capture's end: what is open ends.
+    pub fn finish(&mut self) {
+        let now = self.now;
+        for bus in self.buses.values_mut() {
+            if bus.pending.as_ref().is_some_and(|pending| pending.expired(now)) {
+                bus.give_up(&mut self.out);
+            } else if let Some(pending) = bus.pending.take() {
+                self.out.push_back(Seen::Exchange(pending.end(Outcome::Unfinished)));
+            }
+        }
+        for (_, request) in core::mem::take(&mut self.calls) {
+            self.out.push_back(Seen::Exchange(of_call(request, None, Outcome::Unfinished)));
+        }
+    }
+
+    fn noise(&mut self, record: Record) {
+        match record.call {
+            // What a call returned is no frame; the call is over all the same.
+            Some(call) => {
+                if let Some(request) = self.calls.remove(&call.id) {
+                    let exchange = of_call(request, call.duration_ns, Outcome::Timeout);
+                    self.out.push_back(Seen::Exchange(exchange));
+                }
+                self.returned = Some(call.id);
+            }
+            None => self.bus(&record.bus).in_step = false,
+        }
+        self.out.push_back(Seen::Noise(record));
+    }
+
+    fn returned_without(&mut self, record: Record) {
+        let Some(call) = record.call else { return };
+        self.returned = Some(call.id);
+        let exchange = match self.calls.remove(&call.id) {
+            Some(request) => of_call(request, call.duration_ns, Outcome::Timeout),
+            None => Exchange {
+                bus: record.bus.clone(),
+                request: None,
+                response: None,
+                outcome: Outcome::RequestNotSeen,
+                latency_ns: call.duration_ns,
+                latency_source: call.duration_ns.map(|_| LatencySource::Call),
+                attempts: None,
+                time: record.time,
+            },
+        };
+        self.out.push_back(Seen::Exchange(exchange));
+    }
+
+    fn traced(&mut self, record: Record, id: u64) {
+        let duration_ns = record.call.and_then(|call| call.duration_ns);
+        let observed = observe(record, |_| (None, Source::Unknown));
+        let Some(observed) = observed.map(Arc::new) else { return };
+        self.out.push_back(Seen::Frame(observed.clone()));
+        if observed.dir != Some(Direction::Response) {
+            self.calls.insert(id, observed);
+            if self.calls.len() > OPEN_CALLS {
+                if let Some((_, request)) = self.calls.pop_first() {
+                    let exchange = of_call(request, None, Outcome::Unfinished);
+                    self.out.push_back(Seen::Exchange(exchange));
+                }
+            }
+            return;
+        }
+        let exchange = match self.calls.remove(&id) {
+            Some(request) => Exchange {
+                response: Some(observed),
+                ..of_call(request, duration_ns, Outcome::Answered)
+            },
+            None => {
+                let extra = self.returned == Some(id);
+                let outcome = if extra { Outcome::Unsolicited } else { Outcome::RequestNotSeen };
+                Exchange {
+                    latency_ns: duration_ns,
+                    latency_source: duration_ns.map(|_| LatencySource::Call),
+                    ..alone(observed, outcome)
+                }
+            }
+        };
+        self.returned = Some(id);
+        self.out.push_back(Seen::Exchange(exchange));
+    }
+
+    fn frame(&mut self, record: Record) {
+        let bus = match self.buses.get_mut(&*record.bus) {
+            Some(bus) => bus,
+            None => self.buses.entry(String::from(&*record.bus)).or_default(),
+        };
+        let time = record.time;
+        let Some(mut observed) = observe(record, |frame| bus.infer(frame, time)) else { return };
+        observed.implausible |=
+            observed.dir == Some(Direction::Response) && bus.is_misaddressed(&observed.frame());
+        let observed = Arc::new(observed);
+        self.out.push_back(Seen::Frame(observed.clone()));
+        let sure = matches!(observed.dir_source, Source::Given | Source::Certain);
+        match observed.dir {
+            Some(Direction::Request) => bus.request(observed, &mut self.out),
+            Some(Direction::Response) => bus.response(observed, &mut self.out),
+            None => self.out.push_back(Seen::Lone(observed)),
+        }
+        bus.in_step |= sure;
+        bus.last = time.or(bus.last);
+    }
+
+    fn bus(&mut self, name: &str) -> &mut Bus {
+        self.buses.entry(String::from(name)).or_default()
+    }
+}
+
+/// A frame's record with its direction: the capture's, the frame's own, or what `infer` says.
+fn observe(
+    record: Record,
+    infer: impl FnOnce(&Frame<'_>) -> (Option<Direction>, Source),
+) -> Option<Observed> {
+    let wire = record.wire()?.into_owned();
+    let frame = Frame::from_bytes(&wire).ok()?;
+    let (dir, dir_source) = match (record.dir, direction::certain(&frame)) {
+        (Some(dir), _) => (Some(dir), Source::Given),
+        (None, Some(dir)) => (Some(dir), Source::Certain),
+        (None, None) => infer(&frame),
+    };
+    let implausible = direction::is_implausible(&frame);
+    Some(Observed { record, wire, dir, dir_source, implausible })
+}
+
+/// An exchange that has only a reply.
+fn alone(response: Arc<Observed>, outcome: Outcome) -> Exchange {
+    Exchange {
+        bus: response.record.bus.clone(),
+        time: response.record.time,
+        request: None,
+        response: Some(response),
+        outcome,
+        latency_ns: None,
+        latency_source: None,
+        attempts: None,
+    }
+}
+
+/// The exchange of a traced call, so far without a reply.
+fn of_call(request: Arc<Observed>, duration_ns: Option<i64>, outcome: Outcome) -> Exchange {
+    Exchange {
+        bus: request.record.bus.clone(),
+        time: request.record.time,
+        request: Some(request),
+        response: None,
+        outcome,
+        latency_ns: duration_ns,
+        latency_source: duration_ns.map(|_| LatencySource::Call),
+        attempts: None,
+    }
+}
+
+impl Pending {
+    /// The exchange without a reply.
+    fn end(self, outcome: Outcome) -> Exchange {
+        Exchange {
+            bus: self.first.record.bus.clone(),
+            time: self.first.record.time,
+            request: Some(self.first),
+            response: None,
+            outcome,
+            latency_ns: None,
+            latency_source: None,
+            attempts: Some(self.attempts),
+        }
+    }
+
+    /// The exchange with a reply.
+    fn answered(self, response: Arc<Observed>, outcome: Outcome) -> Exchange {
+        let latency_ns = self.sent.zip(response.record.time).map(|(sent, time)| time.since(sent));
+        Exchange {
+            latency_ns,
+            latency_source: latency_ns.map(|_| LatencySource::Wire),
+            response: Some(response),
+            ..self.end(outcome)
+        }
+    }
+}
+
+impl Bus {
+    /// The direction of a frame that could be either, from what went before.
+    fn infer(&self, frame: &Frame<'_>, time: Option<Time>) -> (Option<Direction>, Source) {
+        let dir = match &self.pending {
+            Some(pending) if host::answers(&pending.first.frame(), frame) => {
+                if pending.expired(time) {
+                    Some(Direction::Request)
+                } else if self.in_step || pending.sent.zip(time).is_some() {
+                    Some(Direction::Response)
+                } else {
+                    // Noise lies between and no time tells: it may have been the reply, and this
+                    // the next request.
+                    None
+                }
+            }
+            _ if self.in_step => Some(Direction::Request),
+            _ => self.after_silence(frame, time).then_some(Direction::Request),
+        };
+        (dir, if dir.is_some() { Source::Inferred } else { Source::Unknown })
+    }
+
+    /// Whether nothing was heard for longer than a device may take to answer this function.
+    fn after_silence(&self, frame: &Frame<'_>, time: Option<Time>) -> bool {
+        let wait = i64::from(host::policy(frame).timeout_ms) * Time::MILLISECOND;
+        self.last.zip(time).is_some_and(|(last, time)| time.since(last) > wait * 5 / 4)
+    }
+
+    fn request(&mut self, observed: Arc<Observed>, out: &mut VecDeque<Seen>) {
+        let frame = observed.frame();
+        let policy = host::policy(&frame);
+        if let Some(pending) = &mut self.pending {
+            if pending.first.frame() == frame && pending.attempts < u32::from(policy.sends) {
+                pending.attempts += 1;
+                pending.sent = observed.record.time;
+                return;
+            }
+        }
+        self.give_up(out);
+        // A reply that comes from now on is taken for the new request's, as the host does.
+        self.expired.retain(|old| {
+            let old = old.first.frame();
+            (old.addr(), old.func()) != (frame.addr(), frame.func())
+        });
+        let pending = Pending { sent: observed.record.time, first: observed.clone(), attempts: 1 };
+        if host::expects_no_reply(&frame) {
+            out.push_back(Seen::Exchange(pending.end(Outcome::NoReplyExpected)));
+        } else {
+            self.pending = Some(pending);
+        }
+    }
+
+    fn response(&mut self, observed: Arc<Observed>, out: &mut VecDeque<Seen>) {
+        let frame = observed.frame();
+        let exchange = match self.pending.take() {
+            Some(pending) if host::answers(&pending.first.frame(), &frame) => {
+                pending.answered(observed, Outcome::Answered)
+            }
+            open => {
+                self.pending = open;
+                let late = self.expired.iter().rposition(|p| host::answers(&p.first.frame(), &frame));
+                match late.and_then(|at| self.expired.remove(at)) {
+                    Some(pending) => pending.answered(observed, Outcome::Unsolicited),
+                    None if self.in_step => alone(observed, Outcome::Unsolicited),
+                    None => alone(observed, Outcome::RequestNotSeen),
+                }
+            }
+        };
+        out.push_back(Seen::Exchange(exchange));
+    }
+
+    /// Ends the open request without a reply, and remembers it for a late one.
+    fn give_up(&mut self, out: &mut VecDeque<Seen>) {
+        let Some(pending) = self.pending.take() else { return };
+        out.push_back(Seen::Exchange(pending.clone().end(Outcome::Timeout)));
+        if self.expired.len() == EXPIRED {
+            self.expired.pop_front();
+        }
+        self.expired.push_back(pending);
+    }
+
+    /// Whether a reply comes from another address than the open request of its function went to,
+    /// and nobody else was asked: its ADDR is probably damaged.
+    fn is_misaddressed(&self, reply: &Frame<'_>) -> bool {
+        let Some(pending) = &self.pending else { return false };
+        let request = pending.first.frame();
+        request.func() == reply.func()
+            && !host::answers(&request, reply)
+            && !self.expired.iter().any(|p| host::answers(&p.first.frame(), reply))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,236 @@
+use super::*;
+use crate::deframer;
+use crate::message::kind::hex_bytes;
+use crate::record::Call;
+use alloc::format;
+use alloc::string::{String, ToString};
+
+/// Records of a line `[time_ms] hex`; noise where the bytes are no frame.
+fn records(lines: &[&str]) -> Vec<Record> {
+    let mut records = Vec::new();
+    for line in lines {
+        let (time, hex) = match line.split_once(' ') {
+            Some((ms, hex)) => (Some(Time(ms.parse::<i64>().unwrap() * Time::MILLISECOND)), hex),
+            None => (None, *line),
+        };
+        for span in deframer::spans(&hex_bytes(hex).unwrap()) {
+            records.push(Record { time, ..Record::of_span(&span) });
+        }
+    }
+    records
+}
+
+/// Every exchange in a word: `FUNC>outcome attempts latency_ms`.
+fn exchanges(records: Vec<Record>) -> Vec<String> {
+    let mut pairer = Pairer::new();
+    let mut out = Vec::new();
+    for record in records {
+        pairer.push(record);
+    }
+    pairer.finish();
+    while let Some(seen) = pairer.pull() {
+        match seen {
+            Seen::Exchange(e) => {
+                let side = |o: &Option<Arc<Observed>>| {
+                    o.as_ref().map_or("-".to_string(), |o| {
+                        format!("{}/{:02x}", o.frame().addr(), o.frame().func())
+                    })
+                };
+                let latency = e.latency_ns.map(|ns| format!(" {}ms", ns / Time::MILLISECOND));
+                let attempts = e.attempts.filter(|n| *n > 1).map(|n| format!(" x{n}"));
+                out.push(format!(
+                    "{}>{} {}{}{}",
+                    side(&e.request),
+                    side(&e.response),
+                    e.outcome.name(),
+                    attempts.unwrap_or_default(),
+                    latency.unwrap_or_default(),
+                ));
+            }
+            Seen::Noise(_) => out.push("noise".to_string()),
+            Seen::Lone(o) => out.push(format!("lone {}/{:02x}", o.frame().addr(), o.frame().func())),
+            Seen::Frame(_) => {}
+        }
+    }
+    out
+}
+
+const POLL: &str = "f70103ff0a5c";
+const STATE: &str = "f70107000a19240000e7";
+const STALL: &str = "f781040011011d";
+
+#[test]
+fn a_reply_and_a_time_out() {
+    let seen = exchanges(records(&[
+        &format!("0 {POLL}"),
+        &format!("3 {STATE}"),
+        "10 f7040300a2da",
+        "120 f70203ff0a5c",
+    ]));
+    assert_eq!(
+        seen,
+        [
+            "box1/0a>box1/0a answered 3ms",
+            "box4/a2>- timeout",
+            "box2/0a>- unfinished",
+        ]
+    );
+}
+
+#[test]
+fn the_same_request_again_is_a_retry_where_the_host_retries() {
+    let buffer = "f70103ff0571";
+    let reply = "f7010400050217";
+    let seen = exchanges(records(&[
+        &format!("0 {buffer}"),
+        &format!("2005 {buffer}"),
+        &format!("2023 {reply}"),
+    ]));
+    assert_eq!(seen, ["box1/05>box1/05 answered x2 18ms"]);
+    // Five transmissions are all there is; a sixth is a new request.
+    let lines: Vec<String> = (0..6).map(|n| format!("{} {buffer}", n * 2005)).collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    assert_eq!(exchanges(records(&lines)), ["box1/05>- timeout x5", "box1/05>- unfinished"]);
+    // Address management is sent once a call, so each is an exchange of its own.
+    let check = "f7010300a2da";
+    let seen = exchanges(records(&[&format!("0 {check}"), &format!("110 {check}")]));
+    assert_eq!(seen, ["box1/a2>- timeout", "box1/a2>- unfinished"]);
+}
+
+#[test]
+fn a_request_that_equals_its_reply() {
+    // In step after a certain frame: request, reply, request, reply.
+    let seen = exchanges(records(&[POLL, STATE, STALL, STALL, STALL, STALL]));
+    assert_eq!(
+        seen,
+        [
+            "box1/0a>box1/0a answered",
+            "motor1/11>motor1/11 answered",
+            "motor1/11>motor1/11 answered"
+        ]
+    );
+    // Nothing went before: nobody knows.
+    assert_eq!(exchanges(records(&[STALL])), ["lone motor1/11"]);
+    // After noise neither, unless the time tells.
+    assert_eq!(exchanges(records(&[POLL, STATE, "00", STALL]))[2], "lone motor1/11");
+    // The host waits 50 ms; what comes later is the next request.
+    let seen = exchanges(records(&[
+        &format!("0 {POLL}"),
+        &format!("3 {STATE}"),
+        &format!("10 {STALL}"),
+        &format!("210 {STALL}"),
+        &format!("215 {STALL}"),
+    ]));
+    assert_eq!(seen[1..], ["motor1/11>- timeout", "motor1/11>motor1/11 answered 5ms"]);
+}
+
+#[test]
+fn late_doubled_and_orphaned_replies() {
+    // The first reply of a capture has lost its request.
+    assert_eq!(exchanges(records(&[STATE])), ["->box1/0a request_not_seen"]);
+    // In a clean sequence nobody asked.
+    let seen = exchanges(records(&[POLL, STATE, STATE]));
+    assert_eq!(seen[1], "->box1/0a unsolicited");
+    // After noise the request may have been in it.
+    let seen = exchanges(records(&[POLL, STATE, "0011", STATE]));
+    assert_eq!(seen[2], "->box1/0a request_not_seen");
+    // Late: the host had gone on to another request.
+    let seen = exchanges(records(&[
+        "0 f70103ff0571",
+        "2050 f70203ff0571",
+        "2300 f7010400050217",
+        "2310 f7020400050019",
+    ]));
+    assert_eq!(
+        seen,
+        [
+            "box1/05>- timeout",
+            "box1/05>box1/05 unsolicited 2300ms",
+            "box2/05>box2/05 answered 260ms"
+        ]
+    );
+    // An address is answered from the new address, by a box three times.
+    let identity = "f7011100a0010069063002185333115235383229";
+    let seen =
+        exchanges(records(&["f7fe1000a00169063002185333115235383278", identity, identity, identity]));
+    assert_eq!(
+        seen,
+        [
+            "unassigned/a0>box1/a0 answered",
+            "->box1/a0 unsolicited",
+            "->box1/a0 unsolicited"
+        ]
+    );
+}
+
+#[test]
+fn broadcasts_expect_nothing() {
+    let seen = exchanges(records(&["f7ff04000e0189", "f7ff04000b01c8"]));
+    assert_eq!(seen, ["all/0e>- no_reply_expected", "all/0b>- no_reply_expected"]);
+}
+
+#[test]
+fn a_damaged_address_is_marked() {
+    let mut pairer = Pairer::new();
+    // The reply to box 1's poll, its address flipped to 3: the CRC still holds.
+    for record in records(&[POLL, "f70307000a19240000e7", "f74103ff0a5c"]) {
+        pairer.push(record);
+    }
+    let mut marks = Vec::new();
+    while let Some(seen) = pairer.pull() {
+        if let Seen::Frame(observed) = seen {
+            marks.push(observed.implausible);
+        }
+    }
+    assert_eq!(marks, [false, true, true]);
+}
+
+#[test]
+fn calls_pair_their_own_frames_whatever_overlaps() {
+    let call = |id, duration_ns| Some(Call { id, timeout_ms: None, duration_ns });
+    let record = |hex: &str, dir, call| {
+        let mut record = records(&[hex]).remove(0);
+        record.dir = Some(dir);
+        Record { call, ..record }
+    };
+    let nothing = |id| Record {
+        verdict: Verdict::NoReply,
+        bytes: Vec::new(),
+        ..record(POLL, Direction::Response, call(id, Some(127_000_000)))
+    };
+    use Direction::{Request, Response};
+    let seen = exchanges(Vec::from([
+        record(POLL, Request, call(1, None)),
+        record("f7020300a2da", Request, call(2, None)),
+        nothing(2),
+        record(STATE, Response, call(1, Some(4_000_000))),
+        record(STATE, Response, call(1, None)),
+        record(STATE, Response, call(9, None)),
+        nothing(10),
+        record(POLL, Request, call(11, None)),
+    ]));
+    assert_eq!(
+        seen,
+        [
+            "box2/a2>- timeout 127ms",
+            "box1/0a>box1/0a answered 4ms",
+            "->box1/0a unsolicited",
+            "->box1/0a request_not_seen",
+            "->- request_not_seen 127ms",
+            "box1/0a>- unfinished",
+        ]
+    );
+}
+
+#[test]
+fn a_live_bus_gives_up_by_the_clock() {
+    let mut pairer = Pairer::new();
+    pairer.push(records(&["1000 f7040300a2da"]).remove(0));
+    let ended = |pairer: &mut Pairer| {
+        core::iter::from_fn(|| pairer.pull()).any(|seen| matches!(seen, Seen::Exchange(_)))
+    };
+    pairer.tick(Time(1_090 * Time::MILLISECOND));
+    assert!(!ended(&mut pairer));
+    pairer.tick(Time(1_200 * Time::MILLISECOND));
+    assert!(ended(&mut pairer));
+}
