@@ -39,6 +39,8 @@ pub struct Observed {
     pub dir_source: Source,
     /// Whether the address is probably damaged (ADDR is outside the CRC).
     pub implausible: bool,
+    /// The request that this frame answers, where it was seen.
+    pub request: Option<Arc<Observed>>,
 }
 
 impl Observed {
@@ -48,10 +50,10 @@ impl Observed {
         Frame::checked_before(&self.wire)
     }
 
-    /// What the frame says, with its request where it answers one.
+    /// What the frame says.
     #[must_use]
-    pub fn message(&self, request: Option<&Observed>) -> Message<'_> {
-        let request = request.map(Observed::frame);
+    pub fn message(&self) -> Message<'_> {
+        let request = self.request.as_deref().map(Observed::frame);
         message::decode(&self.frame(), self.dir, request.as_ref())
     }
 }
@@ -271,10 +273,10 @@ impl Pairer {
 
     fn traced(&mut self, record: Record, id: u64) {
         let duration_ns = record.call.and_then(|call| call.duration_ns);
-        let observed = observe(record, |_| (None, Source::Unknown));
-        let Some(observed) = observed.map(Arc::new) else { return };
-        self.out.push_back(Seen::Frame(observed.clone()));
+        let Some(mut observed) = observe(record, |_| (None, Source::Unknown)) else { return };
         if observed.dir != Some(Direction::Response) {
+            let observed = Arc::new(observed);
+            self.out.push_back(Seen::Frame(observed.clone()));
             self.calls.insert(id, observed);
             if self.calls.len() > OPEN_CALLS {
                 if let Some((_, request)) = self.calls.pop_first() {
@@ -284,7 +286,11 @@ impl Pairer {
             }
             return;
         }
-        let exchange = match self.calls.remove(&id) {
+        let request = self.calls.remove(&id);
+        observed.request = request.clone();
+        let observed = Arc::new(observed);
+        self.out.push_back(Seen::Frame(observed.clone()));
+        let exchange = match request {
             Some(request) => Exchange {
                 response: Some(observed),
                 ..of_call(request, duration_ns, Outcome::Answered)
@@ -310,15 +316,26 @@ impl Pairer {
         };
         let time = record.time;
         let Some(mut observed) = observe(record, |frame| bus.infer(frame, time)) else { return };
-        observed.implausible |=
-            observed.dir == Some(Direction::Response) && bus.is_misaddressed(&observed.frame());
-        let observed = Arc::new(observed);
-        self.out.push_back(Seen::Frame(observed.clone()));
         let sure = matches!(observed.dir_source, Source::Given | Source::Certain);
         match observed.dir {
-            Some(Direction::Request) => bus.request(observed, &mut self.out),
-            Some(Direction::Response) => bus.response(observed, &mut self.out),
-            None => self.out.push_back(Seen::Lone(observed)),
+            Some(Direction::Request) => {
+                let observed = Arc::new(observed);
+                self.out.push_back(Seen::Frame(observed.clone()));
+                bus.request(observed, &mut self.out);
+            }
+            Some(Direction::Response) => {
+                observed.implausible |= bus.is_misaddressed(&observed.frame());
+                let asked = bus.asked(&observed.frame());
+                observed.request = asked.as_ref().map(|(pending, _)| pending.first.clone());
+                let observed = Arc::new(observed);
+                self.out.push_back(Seen::Frame(observed.clone()));
+                self.out.push_back(Seen::Exchange(bus.response(observed, asked)));
+            }
+            None => {
+                let observed = Arc::new(observed);
+                self.out.push_back(Seen::Frame(observed.clone()));
+                self.out.push_back(Seen::Lone(observed));
+            }
         }
         bus.in_step |= sure;
         bus.last = time.or(bus.last);
@@ -342,7 +359,7 @@ fn observe(
         (None, None) => infer(&frame),
     };
     let implausible = direction::is_implausible(&frame);
-    Some(Observed { record, wire, dir, dir_source, implausible })
+    Some(Observed { record, wire, dir, dir_source, implausible, request: None })
 }
 
 /// An exchange that has only a reply.
@@ -451,23 +468,23 @@ impl Bus {
         }
     }
 
-    fn response(&mut self, observed: Arc<Observed>, out: &mut VecDeque<Seen>) {
-        let frame = observed.frame();
-        let exchange = match self.pending.take() {
-            Some(pending) if host::answers(&pending.first.frame(), &frame) => {
-                pending.answered(observed, Outcome::Answered)
-            }
-            open => {
-                self.pending = open;
-                let late = self.expired.iter().rposition(|p| host::answers(&p.first.frame(), &frame));
-                match late.and_then(|at| self.expired.remove(at)) {
-                    Some(pending) => pending.answered(observed, Outcome::Unsolicited),
-                    None if self.in_step => alone(observed, Outcome::Unsolicited),
-                    None => alone(observed, Outcome::RequestNotSeen),
-                }
-            }
-        };
-        out.push_back(Seen::Exchange(exchange));
+    /// Takes out the request that a reply answers, open or given up.
+    fn asked(&mut self, reply: &Frame<'_>) -> Option<(Pending, Outcome)> {
+        let answered = |pending: &Pending| host::answers(&pending.first.frame(), reply);
+        if let Some(pending) = self.pending.take_if(|pending| answered(pending)) {
+            return Some((pending, Outcome::Answered));
+        }
+        let at = self.expired.iter().rposition(answered)?;
+        self.expired.remove(at).map(|pending| (pending, Outcome::Unsolicited))
+    }
+
+    /// The exchange that a reply ends.
+    fn response(&self, reply: Arc<Observed>, asked: Option<(Pending, Outcome)>) -> Exchange {
+        match asked {
+            Some((pending, outcome)) => pending.answered(reply, outcome),
+            None if self.in_step => alone(reply, Outcome::Unsolicited),
+            None => alone(reply, Outcome::RequestNotSeen),
+        }
     }
 
     /// Ends the open request without a reply, and remembers it for a late one.

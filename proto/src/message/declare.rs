@@ -53,6 +53,22 @@ macro_rules! functions {
         /// The functions of this class, by code.
         pub static FUNCTIONS: &[&$crate::message::Function] = &[$(&$module::FUNCTION),+];
 
+        /// The typed faces, for the test that holds them equal to the table.
+        #[cfg(test)]
+        pub(crate) static TYPED: &[$crate::message::tests::Typed] = &[
+            $($crate::message::tests::Typed {
+                function: &$module::FUNCTION,
+                request: |addr, data| {
+                    $module::Request::parse(addr, data).map(|m| (m.form(), m.to_vec()))
+                },
+                reply: |addr, status, data, request| {
+                    let request = request.and_then(|r| $module::Request::parse(addr, r).ok());
+                    $module::Reply::parse(addr, status, data, request.as_ref())
+                        .map(|m| (m.form(), m.to_vec()))
+                },
+            }),+
+        ];
+
         $($(#[doc = $doc])+
         pub mod $module {
             #[allow(unused_imports)]

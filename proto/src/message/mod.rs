@@ -650,3 +650,6 @@ pub fn decode<'a>(
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;
