@@ -32,6 +32,7 @@ pub mod deframer;
 pub mod evidence;
 pub mod frame;
 pub mod key;
+pub mod material;
 pub mod record;
 pub mod slot;
 pub mod status;
