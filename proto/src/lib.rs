@@ -36,3 +36,4 @@ pub mod material;
 pub mod record;
 pub mod slot;
 pub mod status;
+pub mod unzip;
