@@ -369,8 +369,7 @@ mod tests {
     use alloc::vec::Vec;
     use proptest::prelude::*;
 
-    const TAG: &str = "A1524BCDE1F01100202 6EEE0330000123------";
-    const WHITE: &str = "4120250276A2011002026eeee0330000001000000";
+    const TAG: &str = "412250276A2011002026eeee0330000001000000";
 
     #[test]
     fn codes() {
@@ -388,8 +387,115 @@ mod tests {
         assert_eq!(colour.rgb(), [0x26, 0xee, 0xee]);
         assert_eq!(colour.to_string(), "026eeee");
         assert_eq!(Colour::from([0, 1, 255]).to_string(), "00001ff");
-        for text in ["", "26eeee", "126eeee", "026eee", "026eeeee", "0+6eeee", "026eeeg", "026eeé"] {
+        for text in ["", "26eeee", "126eeee", "026eee", "026eeeee", "0+6eeee", "026eeeg", "026eeé"]
+        {
             assert_eq!(text.parse::<Colour>(), Err(ColourError(text.into())));
+        }
+    }
+
+    #[test]
+    fn a_tag_taken_apart() {
+        let tag = TagRecord::parse(TAG).unwrap();
+        assert_eq!(
+            tag.fields().map(|(field, text)| (field.name, text)).collect::<Vec<_>>(),
+            [
+                ("month", "4"),
+                ("day", "12"),
+                ("year", "25"),
+                ("supplier", "0276"),
+                ("batch", "A2"),
+                ("material", "011002"),
+                ("colour", "026eeee"),
+                ("length", "0330"),
+                ("serial", "000001"),
+                ("reserve", "000000"),
+            ]
+        );
+        let named = [
+            tag.month(),
+            tag.day(),
+            tag.year(),
+            tag.supplier(),
+            tag.batch(),
+            tag.material(),
+            tag.colour(),
+            tag.length(),
+            tag.serial(),
+            tag.reserve(),
+        ];
+        assert!(tag.fields().map(|(_, text)| text).eq(named));
+        assert_eq!(tag.material().parse::<MaterialCode>().unwrap().to_string(), "011002");
+        assert_eq!(tag.colour().parse::<Colour>().unwrap().rgb(), [0x26, 0xee, 0xee]);
+        assert_eq!(tag.to_string(), TAG);
+    }
+
+    #[test]
+    fn no_tags() {
+        assert_eq!(TagRecord::parse(&TAG[1..]), Err(TagError::Length { have: 39 }));
+        assert_eq!(TagRecord::parse(b"none"), Err(TagError::Length { have: 4 }));
+        let mut bytes = TAG.as_bytes().to_vec();
+        bytes[39] = 0xff;
+        assert_eq!(TagRecord::parse(&bytes), Err(TagError::NotAscii { offset: 39, found: 0xff }));
+        bytes[39] = 0x1b;
+        let tag = TagRecord::parse(&bytes).unwrap();
+        assert_eq!(tag.raw().as_bytes(), bytes);
+        assert!(tag.to_string().ends_with("00000\\u{1b}"));
+    }
+
+    #[test]
+    fn volumes_as_the_host_computes_them() {
+        for (mm3, mm) in [
+            (0.0, 0.0),
+            (1.0, 0.4166666666666667),
+            (183.0, 76.25),
+            (500.5, 208.54166666666669),
+            (-5.0, -2.0833333333333335),
+        ] {
+            assert_eq!(volume_to_length(mm3), mm);
+        }
+        assert_eq!(length_to_volume(76.25), 183.0);
+    }
+
+    #[test]
+    fn speeds() {
+        assert_eq!(target_speed("-1").unwrap().evidence, Evidence::Document);
+        assert_eq!(target_speed("000018"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn every_colour_round_trips(rgb in any::<[u8; 3]>()) {
+            prop_assert_eq!(Colour::from(rgb).to_string().parse(), Ok(Colour::from(rgb)));
+        }
+
+        #[test]
+        fn any_bytes_are_a_tag_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+            match TagRecord::parse(&bytes) {
+                Ok(tag) => {
+                    let joined: String = tag.fields().map(|(_, text)| text).collect();
+                    prop_assert_eq!(joined.as_bytes(), &bytes);
+                }
+                Err(TagError::Length { have }) => prop_assert_eq!(have, bytes.len()),
+                Err(TagError::NotAscii { offset, found }) => {
+                    prop_assert_eq!(bytes[offset], found);
+                    prop_assert!(bytes[..offset].is_ascii() && !found.is_ascii());
+                }
+            }
+        }
+
+        #[test]
+        fn ascii_tags_keep_every_character(bytes in proptest::collection::vec(0_u8..128, 40)) {
+            prop_assert_eq!(TagRecord::parse(&bytes).unwrap().raw().as_bytes(), &bytes);
+        }
+
+        #[test]
+        fn any_text_is_a_code_or_colour_or_an_error(text in ".{0,9}") {
+            if let Ok(code) = text.parse::<MaterialCode>() {
+                prop_assert_eq!(code.to_string(), &*text);
+            }
+            if let Ok(colour) = text.parse::<Colour>() {
+                prop_assert_eq!(colour.to_string(), text.to_lowercase());
+            }
         }
     }
 }

@@ -118,8 +118,7 @@ impl<'a> Header<'a> {
         };
         let count = usize::from(count);
         let size = field_size(count);
-        let field =
-            rest.get(..size).ok_or(UnzipError::TruncatedHeader { need: 1 + size, have })?;
+        let field = rest.get(..size).ok_or(UnzipError::TruncatedHeader { need: 1 + size, have })?;
         Ok(Header { count, field })
     }
 
@@ -230,8 +229,7 @@ fn delta_between(
             .and_then(|delta| i32::try_from(delta).ok())
             .ok_or(ZipError::DeltaTooLarge { index, before, value }),
         Signedness::Unsigned => {
-            let value =
-                u32::try_from(value).map_err(|_| ZipError::OutOfRange { index, value })?;
+            let value = u32::try_from(value).map_err(|_| ZipError::OutOfRange { index, value })?;
             // `before` passed the line above one step earlier, or is the 0 at the start. Of the
             // deltas that are right modulo 2^32 exactly one fits 32 bits with a sign, and it is the
             // one nearest to 0; so it is the shortest as well.
@@ -296,7 +294,7 @@ mod tests {
 
     #[test]
     fn nothing_in_nothing_out() {
-        assert_eq!(unzip(&[0], Signed).unwrap(), []);
+        assert!(unzip(&[0], Signed).unwrap().is_empty());
         assert_eq!(zip(&[], Unsigned).unwrap(), [0]);
     }
 
