@@ -32,8 +32,8 @@ fn panic(_info: &PanicInfo<'_>) -> ! {
 
 /// Deframes [`STREAM`] byte by byte and emits what it found once more: 0 when that is right.
 ///
-/// The C library calls it where there is one (`cargo run --release`); on a bare machine a start-up crate
-/// would.
+/// The C library calls it where there is one (`cargo run --release`); on a bare machine a start-up
+/// crate would.
 #[unsafe(no_mangle)]
 pub extern "C" fn main() -> i32 {
     let mut deframer = Deframer::new();
