@@ -7,24 +7,28 @@
 //!    which rights, read-only too. Raw mode ends that, together with the other settings that make
 //!    a terminal send by itself: XOFF bytes and RTS as flow control, and the bell. If echo was on,
 //!    what is still waiting to be sent is thrown away.
-//! 2. *RTS and DTR.* Opening raises both. Adapters that switch their transmitter by RTS then hold
-//!    the bus. Both are taken back, the level for receiving.
+//! 2. *RTS and DTR.* Opening raises both (source: Linux, `tty_port.c`). Adapters that switch their
+//!    transmitter by RTS then hold the bus. Both are taken back, the level for receiving.
 //! 3. *Closing.* It restores nothing: old settings would mean echo. It leaves RTS and DTR low.
 //!
 //! # The window that remains
 //!
 //! The kernel lets nobody set a terminal that is not open, so between `open` and raw mode there is
-//! a window of some microseconds on a pseudo-terminal and a UART of the machine, and up to some
-//! milliseconds on a USB adapter, whose driver talks to the adapter before `open` returns. What is
-//! heard in it goes back to the bus **if the settings as found have echo**; [`Listener::echo_window`]
-//! says whether they had and how long the window was. Which settings are found is up to the driver
-//! (source: Linux, `tty_io.c`, `pty.c`, `usb-serial.c`):
+//! a window: some 20 µs on a pseudo-terminal (measured; milliseconds when the scheduler steps in),
+//! about that on a UART of the machine, and more on a USB adapter, whose driver talks to the
+//! adapter before `open` returns (both inferred). What is heard in it goes back to the bus **if the
+//! settings as found have echo**; [`Listener::echo_window`] says whether they had and how long the
+//! window was. Measured with fresh pseudo-terminals that heard a full bus at 230,400 baud from the
+//! moment of opening: 2 in 100 opens gave a byte back, against 80 in 100 with raw mode 2 ms later.
+//!
+//! Which settings are found is up to the driver (source: Linux, `tty_io.c`, `pty.c`,
+//! `usb-serial.c`; observed for pseudo-terminals only):
 //!
 //! | port | settings found at `open` | echo |
 //! |---|---|---|
 //! | serial port, UART or USB, never opened since it was plugged in (since start-up, if built in) | the driver's: echo on | for the window |
 //! | the same, opened before | those of the last program, kept over closing | none after a `Listener` |
-//! | USB adapter with an old kernel (before 5.10), driver with settings of its own | the driver's at every open | for the window |
+//! | USB adapter whose driver has settings of its own, kernel before 5.2 | the driver's at every open | for the window |
 //! | fresh pseudo-terminal | echo on, and it echoes **before** anybody opens it | until the first program sets raw mode |
 //! | pseudo-terminal opened before, or a [`Pty`](crate::Pty) | the last ones; kept until its owner ends | none after a `Listener` |
 //!

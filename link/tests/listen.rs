@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use k485_link::{Clock, Controls, Event, LinkError, Listener, NotATty, OpenError, Pty};
 use k485_proto::record::Time;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl, open};
+use rustix::fs::{FlockOperation, Mode, OFlags, fcntl_getfl, fcntl_setfl, flock, open};
 use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
 use rustix::termios::{
     ControlModes, InputModes, LocalModes, OptionalActions, tcgetattr, tcsetattr,
@@ -218,6 +218,27 @@ fn a_busy_port_keeps_its_speed() {
     assert_eq!(pty.baud().unwrap(), BAUD);
 }
 
+/// Raw mode comes before all else: what fails afterwards leaves the port silent.
+#[test]
+fn a_port_is_silent_before_it_is_locked_or_set() {
+    let silenced = |refused: &dyn Fn(&Path) -> OpenError| {
+        let (master, path) = fresh();
+        let found = tcgetattr(&master).unwrap();
+        assert!(found.local_modes.contains(LocalModes::ECHO));
+        let error = refused(&path);
+        assert!(!tcgetattr(&master).unwrap().local_modes.contains(LocalModes::ECHO));
+        error
+    };
+    let busy = silenced(&|path| {
+        let other = open_plainly(path);
+        flock(&other, FlockOperation::LockExclusive).unwrap();
+        Listener::open(path, BAUD, Clock::new()).unwrap_err()
+    });
+    assert!(matches!(busy, OpenError::Busy { .. }), "{busy}");
+    let slow = silenced(&|path| Listener::open(path, 0, Clock::new()).unwrap_err());
+    assert!(matches!(slow, OpenError::UnsupportedBaud { .. }), "{slow}");
+}
+
 #[test]
 fn no_speed_is_refused() {
     let pty = Pty::open().unwrap();
@@ -335,7 +356,12 @@ fn a_thousand_opens_under_traffic_give_no_byte_back() {
         for _ in 0..OPENS {
             let mut listener = listen(&path);
             assert_eq!(listener.echo_window(), None);
-            hear_bus(&mut listener, FRAME[5]);
+            hear(&mut listener);
+            // Room is made again, so that the traffic never stops at a full buffer.
+            let mut buf = [0; 8192];
+            for _ in 0..8 {
+                listener.read(&mut buf, Duration::ZERO).unwrap();
+            }
         }
         drop(end);
         traffic.join().unwrap()
