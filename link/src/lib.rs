@@ -1,1 +1,26 @@
 //! Where the bytes of the bus come from: serial ports and pseudo-terminals.
+//!
+//! - [`listen`]: a port that can only hear, [`Listener`];
+//! - [`clock`]: the one clock that times are taken from;
+//! - [`error`]: what can go wrong at opening and reading, each with what to do;
+//! - [`ports`]: the serial ports of this machine;
+//! - [`pty`]: pseudo-terminal pairs of our own, for tests and for emulated buses.
+//!
+//! Unix only: Linux first, and macOS as far as its terminals are the same.
+
+pub mod clock;
+pub mod error;
+mod ioctl;
+pub mod listen;
+pub mod ports;
+pub mod pty;
+mod tty;
+
+pub use clock::Clock;
+pub use error::{LinkError, NotATty, OpenError};
+pub use listen::{Controls, Event, Listener};
+pub use pty::Pty;
+
+/// The bus's speed in baud (bits a second, 8 data bits, no parity, one stop bit). Source: the
+/// printers' configuration files; firmware.
+pub const BAUD: u32 = 230_400;
