@@ -188,10 +188,9 @@ impl FromStr for Address {
             return Ok(Address(*addr));
         }
         for (name, base, least, most) in NUMBERED {
-            if let Some(number) = word.strip_prefix(name).and_then(|rest| rest.parse::<u8>().ok()) {
-                if (least..=most).contains(&number) {
-                    return Ok(Address(base + number));
-                }
+            let number = word.strip_prefix(name).and_then(|rest| rest.parse::<u8>().ok());
+            if let Some(number) = number.filter(|number| (least..=most).contains(number)) {
+                return Ok(Address(base + number));
             }
         }
         word.strip_prefix("0x")

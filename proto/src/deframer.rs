@@ -157,7 +157,9 @@ fn judge(bytes: &[u8], closed: bool) -> Verdict {
         Err(FrameError::Truncated { need, .. }) => Verdict::Need(need),
         // `parse` gives none of these for bytes that begin with F7.
         Err(
-            FrameError::NoHead { .. } | FrameError::Trailing { .. } | FrameError::DataTooLong { .. },
+            FrameError::NoHead { .. }
+            | FrameError::Trailing { .. }
+            | FrameError::DataTooLong { .. },
         ) => Verdict::Noise(1, NoiseReason::Garbage),
     }
 }

@@ -278,11 +278,10 @@ impl Pairer {
             let observed = Arc::new(observed);
             self.out.push_back(Seen::Frame(observed.clone()));
             self.calls.insert(id, observed);
-            if self.calls.len() > OPEN_CALLS {
-                if let Some((_, request)) = self.calls.pop_first() {
-                    let exchange = of_call(request, None, Outcome::Unfinished);
-                    self.out.push_back(Seen::Exchange(exchange));
-                }
+            if self.calls.len() > OPEN_CALLS
+                && let Some((_, request)) = self.calls.pop_first()
+            {
+                self.out.push_back(Seen::Exchange(of_call(request, None, Outcome::Unfinished)));
             }
             return;
         }
@@ -447,12 +446,13 @@ impl Bus {
     fn request(&mut self, observed: Arc<Observed>, out: &mut VecDeque<Seen>) {
         let frame = observed.frame();
         let policy = host::policy(&frame);
-        if let Some(pending) = &mut self.pending {
-            if pending.first.frame() == frame && pending.attempts < u32::from(policy.sends) {
-                pending.attempts += 1;
-                pending.sent = observed.record.time;
-                return;
-            }
+        if let Some(pending) = &mut self.pending
+            && pending.first.frame() == frame
+            && pending.attempts < u32::from(policy.sends)
+        {
+            pending.attempts += 1;
+            pending.sent = observed.record.time;
+            return;
         }
         self.give_up(out);
         // A reply that comes from now on is taken for the new request's, as the host does.

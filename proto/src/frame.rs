@@ -320,16 +320,10 @@ mod tests {
     #[test]
     fn errors_carry_their_values() {
         assert_eq!(Frame::parse(&[0x01, 0x03]), Err(FrameError::NoHead { found: 1 }));
-        assert_eq!(
-            Frame::parse(&[0xf7, 0x01, 0x02]),
-            Err(FrameError::BadLength { len: 2 })
-        );
+        assert_eq!(Frame::parse(&[0xf7, 0x01, 0x02]), Err(FrameError::BadLength { len: 2 }));
         let mut bad = REPLY;
         bad[9] = 0xe6;
-        assert_eq!(
-            Frame::parse(&bad),
-            Err(FrameError::BadCrc { expected: 0xe7, received: 0xe6 })
-        );
+        assert_eq!(Frame::parse(&bad), Err(FrameError::BadCrc { expected: 0xe7, received: 0xe6 }));
         let mut long = REPLY.to_vec();
         long.push(0);
         assert_eq!(Frame::from_bytes(&long), Err(FrameError::Trailing { extra: 1 }));

@@ -27,12 +27,13 @@ pub fn policy(request: &Frame<'_>) -> Policy {
     let Some(function) = message::find(request.addr(), request.func()) else {
         return UNKNOWN;
     };
-    let timeout_ms = match (request.data(), core::ptr::eq(function, &boxes::set_pre_loading::FUNCTION)) {
-        // Switching preloading on or off is quick; running it is allowed 300 s a slot.
-        ([_, 0 | 1], true) => 2_000,
-        ([mask, _], true) => function.timeout_ms * (mask & 0x0f).count_ones().max(1),
-        _ => function.timeout_ms,
-    };
+    let timeout_ms =
+        match (request.data(), core::ptr::eq(function, &boxes::set_pre_loading::FUNCTION)) {
+            // Switching preloading on or off is quick; running it is allowed 300 s a slot.
+            ([_, 0 | 1], true) => 2_000,
+            ([mask, _], true) => function.timeout_ms * (mask & 0x0f).count_ones().max(1),
+            _ => function.timeout_ms,
+        };
     Policy { timeout_ms, sends: function.sends }
 }
 

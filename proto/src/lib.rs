@@ -8,11 +8,11 @@
 //! - [`deframer`]: frames and noise out of a byte stream in any chunking, losing nothing;
 //! - [`address`], [`slot`], [`status`], [`key`], [`material`]: the vocabulary of the payloads;
 //! - [`evidence`]: how a fact is known, a word that every table carries;
-//! - `message`: the declarations of every known function, the one place a layout is written;
-//! - [`record`], `exchange`, `host`: what was seen, and requests paired with their replies
-//!   under the time-outs and retries of the vendor's host;
-//! - [`unzip`](mod@unzip): the delta packing of the pressure sensor's data (not on this bus, but in every
-//!   trace of it).
+//! - [`message`]: the declarations of every known function, the one place a layout is written;
+//! - [`record`], [`direction`], [`exchange`], [`host`]: what was seen, which way it went, and
+//!   requests paired with their replies under the time-outs and retries of the vendor's host;
+//! - [`unzip`](mod@unzip): the delta packing of the pressure sensor's data (not on this bus, but
+//!   in every trace of it).
 //!
 //! Three promises hold everywhere and are property tests: no input panics, no input byte is
 //! dropped, and the way a stream is cut into chunks never changes the result.
@@ -29,10 +29,14 @@ pub mod address;
 pub mod codec;
 pub mod crc;
 pub mod deframer;
+pub mod direction;
 pub mod evidence;
+pub mod exchange;
 pub mod frame;
+pub mod host;
 pub mod key;
 pub mod material;
+pub mod message;
 pub mod record;
 pub mod slot;
 pub mod status;

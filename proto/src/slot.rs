@@ -159,7 +159,8 @@ pub struct Slot {
 impl Slot {
     /// All sixteen, `T1A` to `T4D`.
     pub fn all() -> impl Iterator<Item = Slot> {
-        (1..=4).flat_map(|device| Letter::ALL.into_iter().map(move |letter| Slot { device, letter }))
+        (1..=4)
+            .flat_map(|device| Letter::ALL.into_iter().map(move |letter| Slot { device, letter }))
     }
 }
 

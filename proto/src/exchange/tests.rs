@@ -48,7 +48,9 @@ fn exchanges(records: Vec<Record>) -> Vec<String> {
                 ));
             }
             Seen::Noise(_) => out.push("noise".to_string()),
-            Seen::Lone(o) => out.push(format!("lone {}/{:02x}", o.frame().addr(), o.frame().func())),
+            Seen::Lone(o) => {
+                out.push(format!("lone {}/{:02x}", o.frame().addr(), o.frame().func()))
+            }
             Seen::Frame(_) => {}
         }
     }
@@ -69,11 +71,7 @@ fn a_reply_and_a_time_out() {
     ]));
     assert_eq!(
         seen,
-        [
-            "box1/0a>box1/0a answered 3ms",
-            "box4/a2>- timeout",
-            "box2/0a>- unfinished",
-        ]
+        ["box1/0a>box1/0a answered 3ms", "box4/a2>- timeout", "box2/0a>- unfinished",]
     );
 }
 
@@ -151,15 +149,15 @@ fn late_doubled_and_orphaned_replies() {
     );
     // An address is answered from the new address, by a box three times.
     let identity = "f7011100a0010069063002185333115235383229";
-    let seen =
-        exchanges(records(&["f7fe1000a00169063002185333115235383278", identity, identity, identity]));
+    let seen = exchanges(records(&[
+        "f7fe1000a00169063002185333115235383278",
+        identity,
+        identity,
+        identity,
+    ]));
     assert_eq!(
         seen,
-        [
-            "unassigned/a0>box1/a0 answered",
-            "->box1/a0 unsolicited",
-            "->box1/a0 unsolicited"
-        ]
+        ["unassigned/a0>box1/a0 answered", "->box1/a0 unsolicited", "->box1/a0 unsolicited"]
     );
 }
 

@@ -67,7 +67,7 @@ pub trait FieldType: Sized + PartialEq + core::fmt::Debug {
 }
 
 /// The number at the front of `bytes`, which must be all of them.
-fn whole<'a, T>(parsed: IResult<&'a [u8], T>) -> Option<T> {
+fn whole<T>(parsed: IResult<&[u8], T>) -> Option<T> {
     match parsed {
         Ok(([], value)) => Some(value),
         _ => None,
@@ -102,7 +102,7 @@ fn float(text: &str) -> Result<f32, String> {
 /// What was expected.
 pub fn hex_bytes(text: &str) -> Result<Vec<u8>, String> {
     let digits = text.strip_prefix("0x").unwrap_or(text).as_bytes();
-    if digits.len() % 2 != 0 || !digits.iter().all(u8::is_ascii_hexdigit) {
+    if !digits.len().is_multiple_of(2) || !digits.iter().all(u8::is_ascii_hexdigit) {
         return Err("an even number of hex digits".to_string());
     }
     let nibble = |digit: u8| (digit as char).to_digit(16).unwrap_or(0) as u8;

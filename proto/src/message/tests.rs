@@ -1,19 +1,26 @@
 use super::kind::hex_bytes;
 use super::*;
-use alloc::string::ToString;
+use crate::status::Status;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use proptest::prelude::*;
 
 type Parsed = Result<(&'static str, Vec<u8>), Misfit>;
+
+type ReplyParser = fn(Address, Status, &[u8], Option<&[u8]>) -> Parsed;
 
 /// The typed face of a function, with the types taken off.
 pub(crate) struct Typed {
     pub(crate) function: &'static Function,
     pub(crate) request: fn(Address, &[u8]) -> Parsed,
-    pub(crate) reply: fn(Address, Status, &[u8], Option<&[u8]>) -> Parsed,
+    pub(crate) reply: ReplyParser,
 }
 
 fn typed() -> impl Iterator<Item = &'static Typed> {
-    [boxes::TYPED, addressing::TYPED, motors::TYPED, belts::TYPED, rack::TYPED].into_iter().flatten()
+    [boxes::TYPED, addressing::TYPED, motors::TYPED, belts::TYPED, rack::TYPED]
+        .into_iter()
+        .flatten()
 }
 
 /// Some address of the class.
@@ -49,10 +56,9 @@ fn message(hex: &str, request: Option<&str>) -> String {
     let frame = Frame::from_bytes(&bytes).unwrap();
     let asked = request.map(|hex| hex_bytes(hex).unwrap());
     let asked = asked.as_deref().map(|bytes| Frame::from_bytes(bytes).unwrap());
-    let dir = match (request, frame.status()) {
-        (Some(_), _) => Some(Direction::Response),
-        (None, Status::REQUEST) => Some(Direction::Request),
-        _ => None,
+    let dir = match request {
+        Some(_) => Some(Direction::Response),
+        None => crate::direction::certain(&frame),
     };
     let message = decode(&frame, dir, asked.as_ref());
     let mut text = message.function.map_or("?", |f| f.name).to_string();
@@ -117,7 +123,11 @@ fn frames_of_the_captures_in_words() {
             None,
             "GET_VERSION_SN Version version=110 serial=10000843215B625AHSC",
         ),
-        ("f70107000364ffffffb7", None, "GET_REMAIN_LEN Percent a=100 % b=not_asked_or_busy % c=not_asked_or_busy % d=not_asked_or_busy %"),
+        (
+            "f70107000364ffffffb7",
+            None,
+            "GET_REMAIN_LEN Percent a=100 % b=not_asked_or_busy % c=not_asked_or_busy % d=not_asked_or_busy %",
+        ),
         (
             "f7011100a201005c5130031491b0154c303933fd",
             None,
@@ -143,9 +153,15 @@ fn frames_of_the_captures_in_words() {
         ),
     ] {
         let frame = hex_bytes(hex).unwrap();
-        let fixed = Frame::to_vec(Address(frame[1]), Status(frame[3]), frame[4], &frame[5..frame.len() - 1]);
+        let fixed = Frame::to_vec(
+            Address(frame[1]),
+            Status(frame[3]),
+            frame[4],
+            &frame[5..frame.len() - 1],
+        );
         let hex = crate::frame::Hex(&fixed.unwrap()).to_string();
-        let expected = text.replace("param_position_control_proportional_gain", params::info(14).unwrap().0);
+        let expected =
+            text.replace("param_position_control_proportional_gain", params::info(14).unwrap().0);
         assert_eq!(message(&hex, request), expected);
     }
 }
@@ -169,7 +185,8 @@ fn every_form_of_every_function_is_reached() {
             // Some request that chooses this form.
             let asked = function.request.iter().find_map(|asked| {
                 let mut when: Vec<_> = asked.when.to_vec();
-                when.extend(form.when.iter().filter(|(name, _)| !when.iter().any(|w| w.0 == *name)));
+                let own = asked.when;
+                when.extend(form.when.iter().filter(|(name, _)| !own.iter().any(|w| w.0 == *name)));
                 let fits = form.when.iter().all(|c| when.contains(c))
                     && form.when.iter().all(|c| asked.fields.iter().any(|f| f.name == c.0));
                 fits.then(|| bytes_of(asked, &when, &[9, 9]))
@@ -191,7 +208,12 @@ fn a_form_is_declared_soundly() {
         for form in function.request.iter().chain(function.reply) {
             for (at, field) in form.fields.iter().enumerate() {
                 let last = at + 1 == form.fields.len();
-                assert!(last || field.kind.width != Width::Rest, "{} {}", function.name, field.name);
+                assert!(
+                    last || field.kind.width != Width::Rest,
+                    "{} {}",
+                    function.name,
+                    field.name
+                );
                 assert!(kind::KINDS.contains(&field.kind), "{}", field.kind.name);
                 if !field.default.is_empty() {
                     let bytes = field.encode(field.default, &Context::default());
@@ -201,7 +223,8 @@ fn a_form_is_declared_soundly() {
         }
         for form in function.reply {
             for (name, _) in form.when {
-                let known = function.request.iter().any(|r| r.fields.iter().any(|f| f.name == *name));
+                let known =
+                    function.request.iter().any(|r| r.fields.iter().any(|f| f.name == *name));
                 assert!(known, "{} {} waits for {name}", function.name, form.name);
             }
         }
@@ -279,7 +302,7 @@ proptest! {
                     prop_assert_eq!(&bytes, &data);
                 }
                 Err(misfit) => prop_assert!(
-                    table.misfit == Some(misfit) || table.fields.is_empty(),
+                    table.misfit == Some(misfit) || table.form.is_none() || table.form == Some("Error"),
                     "{:?} {:?}", table, misfit
                 ),
             }
@@ -303,7 +326,8 @@ proptest! {
                 prop_assert!(message.rest == data.as_slice());
             }
             for field in &message.fields {
-                prop_assert!(!field.value.to_string().contains('\u{1b}'));
+                let text = field.value.to_string();
+                prop_assert!(text.chars().all(|c| !c.is_control()), "{}", text);
             }
         }
     }

@@ -140,7 +140,8 @@ pub fn unescape_ascii(text: &str) -> Result<Vec<u8>, usize> {
                 at += 2;
             }
             Some(b'x') => {
-                let digits = bytes.get(at + 2..at + 4).filter(|d| d.iter().all(u8::is_ascii_hexdigit));
+                let digits =
+                    bytes.get(at + 2..at + 4).filter(|d| d.iter().all(u8::is_ascii_hexdigit));
                 let byte = digits
                     .and_then(|d| core::str::from_utf8(d).ok())
                     .and_then(|d| u8::from_str_radix(d, 16).ok())
@@ -192,12 +193,20 @@ mod json {
         ///
         /// # Errors
         /// Those of the serializer.
-        pub fn serialize_entry<M: SerializeMap>(&self, name: &str, map: &mut M) -> Result<(), M::Error> {
+        pub fn serialize_entry<M: SerializeMap>(
+            &self,
+            name: &str,
+            map: &mut M,
+        ) -> Result<(), M::Error> {
             map.serialize_entry(name, self)?;
             match self {
-                Value::Code { name: code, .. } => map.serialize_entry(&(name.to_string() + "_name"), code),
+                Value::Code { name: code, .. } => {
+                    map.serialize_entry(&(name.to_string() + "_name"), code)
+                }
                 Value::Bits { set, .. } => map.serialize_entry(&(name.to_string() + "_set"), set),
-                Value::Slots { set, .. } => map.serialize_entry(&(name.to_string() + "_mask"), &set.0),
+                Value::Slots { set, .. } => {
+                    map.serialize_entry(&(name.to_string() + "_mask"), &set.0)
+                }
                 _ => Ok(()),
             }
         }
