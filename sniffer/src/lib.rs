@@ -1,1 +1,13 @@
 //! Watching the bus: capture formats and their readers.
+//!
+//! - [`framer`]: records out of bytes, wherever they come from;
+//! - [`capture`]: what a capture format is, and which one an input is in;
+//! - [`format`](mod@format): one module a format.
+//!
+//! A reader is an iterator over records and complaints in the order of its source. It holds a
+//! bounded part of the source, however long that is; no input panics; and a place that it cannot
+//! read becomes a complaint with the place in it, never a gap.
+
+pub mod capture;
+pub mod format;
+pub mod framer;

@@ -1,0 +1,310 @@
+//! Hex text: bytes as people and programs write them.
+//!
+//! # Spellings
+//!
+//! | spelling | as in |
+//! | --- | --- |
+//! | pairs of digits | `f7 01 03`, `F70103FF0A5C`, `f7:01:03`, `f7-01-03` |
+//! | numbers with `0x` | `0xF7,0x01`, `{0xF7, 0x1};`, `0xF701` |
+//! | escapes | `\xf7\x01\n` |
+//! | literals of Python and C | `b'\xf7\x81\x04\x00\x05\x01\x1e'`, `bytearray(b'..')`, `"\xf7\n"` |
+//! | strings of hex | `"f7 01 03"`, `bytes.fromhex('f70103')` |
+//! | dumps | the lines of `xxd` and of `hexdump -C` |
+//!
+//! In a literal, characters stand for themselves; a string in plain quotes is a literal if there
+//! is a backslash in it, else hex. `#` and `//` begin a comment, `;` does at a line's beginning.
+//! Any number of frames may be in a line, and a frame may go on in the next one.
+//!
+//! A line may begin with a time: seconds in round brackets, `(1700000000.123456789)`. It is the
+//! time of the spans that end in the line. Where a line is more than [`SILENCE`] later than the
+//! line before it, a frame left open there got no more bytes: that is how long the box firmware
+//! waits for the next byte inside a frame. A gap in a dump's offsets cuts an open frame too.
+//!
+//! # Bare frames
+//!
+//! A frame may be written without head and CRC, `ADDR LEN STATUS FUNC DATA…`, as the host's calls
+//! carry it. A whole line, or a single word of it, is read as a bare frame and a record of its own
+//! if all of this holds:
+//!
+//! - no frame is open: its bytes cannot be the rest of one that began before;
+//! - it does not begin with F7, and LEN fits exactly ([`Frame::is_bare`]);
+//! - there is no whole frame of the wire inside it: otherwise garbage before a frame, written in
+//!   one word with it, could pass for ADDR and LEN, and the frame would be lost as its DATA;
+//! - it is not a line of a dump, which is cut at any place.
+//!
+//! A word is a run of digits, a string in quotes, what is in a pair of brackets, or single bytes
+//! joined by `,` `:` `-` alone. All other bytes are the wire's, and those that are no frame become
+//! noise. What is left to chance: noise of the wire that is alone in its line and has, in its
+//! second byte, just the right number.
+
+use std::io::{BufRead, Cursor};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use k485_proto::deframer::{Span, spans};
+use k485_proto::frame::{Frame, HEAD};
+use k485_proto::record::{Complaint, Origin, Record, Time, Verdict};
+
+use crate::capture::{Format, HEAD_SIZE, Likelihood, Reading, broken_off, skipped};
+use crate::format::lines::{BYTE_ORDER_MARK, Line, Lines, Next, complete_lines};
+use crate::format::steps::{Ready, Source, Steps};
+use crate::framer::{Chunk, Framer, Place};
+use spelling::Parsed;
+
+mod dump;
+mod spelling;
+
+/// The time between two lines, in nanoseconds, behind which a frame that is not complete gets no
+/// more bytes. Source: the box firmware's parser waits about 120 ms for the next byte.
+pub const SILENCE: i64 = 120 * Time::MILLISECOND;
+
+/// Longer lines are read in pieces if they are plain digits, else complained about.
+const LINE_LIMIT: usize = 1 << 20;
+
+/// The format `hex`.
+#[derive(Debug, Clone, Copy)]
+pub struct Hex;
+
+impl Format for Hex {
+    fn name(&self) -> &'static str {
+        "hex"
+    }
+
+    /// Sure where a frame with a right CRC is in it and most lines can be read; a bare frame has
+    /// nothing to check it by.
+    fn detect(&self, head: &[u8]) -> Likelihood {
+        let is_full = head.len() >= HEAD_SIZE;
+        let head = uncut(head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head));
+        let (mut text, mut ready) = (Text::new(""), Ready::new());
+        let (mut good, mut bad, mut comments) = (0, 0, 0);
+        for line in complete_lines(head) {
+            let known = ready.len();
+            let whole = Line { number: 0, offset: 0, before: 0, is_piece: false, text: line };
+            let outcome = text.line(whole, &mut ready);
+            // The head may have cut the only line there is inside a string.
+            let is_cut = outcome.error_end == Some(head.len()) && line.len() == head.len();
+            // A line that says in words what its frame is may be complained about, but is hex.
+            if ready.range(known..).any(is_whole_frame) {
+                good += 1;
+            } else if outcome.error_end.is_some() && !is_cut {
+                bad += 1;
+            } else if outcome.bytes > 0 {
+                good += 1;
+            } else {
+                comments += usize::from(outcome.is_comment);
+            }
+        }
+        match (good, bad) {
+            // A long introduction; a whole file of comments holds no capture.
+            (0, 0) if comments > 0 && is_full => Likelihood::Maybe,
+            (0, _) => Likelihood::No,
+            _ if bad * 4 <= good && ready.iter().any(is_whole_frame) => Likelihood::Sure,
+            _ if bad * 4 <= good => Likelihood::Maybe,
+            _ => Likelihood::No,
+        }
+    }
+
+    fn read(&self, name: &str, input: Box<dyn BufRead + Send>) -> Reading {
+        Box::new(Steps::new(Reader {
+            lines: Lines::new(input, LINE_LIMIT, cut),
+            text: Text::new(name),
+        }))
+    }
+}
+
+/// The records of a string of hex text, as a person gives it to a command; `name` stands for it
+/// in complaints.
+///
+/// ```
+/// let mut records = k485_sniffer::format::hex::read_hex_text("--hex", "F7 01 03 FF 0A 5C");
+/// assert_eq!(records.next().unwrap().unwrap().bytes, [0xf7, 0x01, 0x03, 0xff, 0x0a, 0x5c]);
+/// assert!(records.next().is_none());
+/// ```
+#[must_use]
+pub fn read_hex_text(name: &str, text: &str) -> Reading {
+    Hex.read(name, Box::new(Cursor::new(text.as_bytes().to_vec())))
+}
+
+/// Where a line that is too long may be cut: behind a separator, or between two bytes of digits
+/// alone. Not where something might be quoted.
+fn cut(text: &[u8]) -> Option<usize> {
+    if text.iter().any(|byte| b"'\"\\#/|".contains(byte)) {
+        return None;
+    }
+    let is_separator = |byte: &u8| byte.is_ascii_whitespace() || b",;:-".contains(byte);
+    match text.iter().rposition(is_separator) {
+        Some(at) => Some(at + 1),
+        None if text.iter().all(u8::is_ascii_hexdigit) => Some(text.len() & !1),
+        None => None,
+    }
+}
+
+/// A head without the byte that it may have cut, where it is all in one line.
+fn uncut(head: &[u8]) -> &[u8] {
+    if head.len() < HEAD_SIZE - BYTE_ORDER_MARK.len() || head.contains(&b'\n') {
+        return head;
+    }
+    cut(head).map_or(head, |end| &head[..end])
+}
+
+fn is_whole_frame(item: &Result<Record, Complaint>) -> bool {
+    let is = |record: &Record| (record.verdict, record.origin) == (Verdict::Frame, Origin::Wire);
+    item.as_ref().is_ok_and(is)
+}
+
+struct Reader {
+    lines: Lines,
+    text: Text,
+}
+
+impl Source for Reader {
+    fn step(&mut self, ready: &mut Ready) -> ControlFlow<()> {
+        match self.lines.next() {
+            Ok(Next::Line(line)) => {
+                self.text.line(line, ready);
+                return ControlFlow::Continue(());
+            }
+            Ok(Next::TooLong { number }) => {
+                let what = "the line is longer than 1 MiB and was skipped: break it into lines";
+                ready.push_back(Err(skipped(format!("{}:{number}", self.text.name), what)));
+                return ControlFlow::Continue(());
+            }
+            Ok(Next::End) => self.text.idle(ready),
+            Err(error) => {
+                self.text.idle(ready);
+                let position = self.lines.position();
+                ready.push_back(Err(broken_off(&self.text.name, position, &error)));
+            }
+        }
+        ControlFlow::Break(())
+    }
+}
+
+/// What a line of the text depends on: the lines before it.
+struct Text {
+    name: String,
+    bus: Arc<str>,
+    framer: Framer,
+    /// The time of the last line with bytes in it.
+    last: Option<Time>,
+    /// Where the dump goes on whose line the last one was.
+    dump: Option<u64>,
+}
+
+/// What a line was.
+struct Outcome {
+    bytes: usize,
+    is_comment: bool,
+    /// Where in the line the thing that cannot be read ends.
+    error_end: Option<usize>,
+}
+
+impl Text {
+    fn new(name: &str) -> Self {
+        let bus: Arc<str> = "".into();
+        let framer = Framer::new(bus.clone());
+        Text { name: name.to_owned(), bus, framer, last: None, dump: None }
+    }
+
+    fn line(&mut self, line: Line<'_>, ready: &mut Ready) -> Outcome {
+        let dump_line = if line.is_piece { None } else { dump::parse(line.text) };
+        let parsed = if let Some(dump_line) = &dump_line {
+            if self.dump.is_some_and(|expected| expected != dump_line.offset) {
+                self.idle(ready);
+            }
+            spelling::parse_bytes(line.text, dump_line.bytes.clone())
+        } else if self.dump.is_some_and(|end| dump::is_end(line.text, end)) {
+            Parsed::default()
+        } else if self.dump.is_some() && line.text.trim_ascii() == b"*" {
+            dump::squeezed(line.text)
+        } else {
+            spelling::parse(line.text, line.before == 0)
+        };
+        self.bytes(&line, &parsed, dump_line.is_some(), ready);
+        if let Some(dump_line) = dump_line {
+            self.dump = Some(dump_line.offset.saturating_add(parsed.bytes.len() as u64));
+        } else if !parsed.bytes.is_empty() {
+            self.dump = None;
+        }
+        if let Some(error) = &parsed.error {
+            ready.push_back(Err(self.complaint(&line, error)));
+        }
+        Outcome {
+            bytes: parsed.bytes.len(),
+            is_comment: parsed.is_comment,
+            error_end: parsed.error.map(|error| error.end),
+        }
+    }
+
+    /// Takes a line's bytes: bare frames as such, all others as the wire's.
+    fn bytes(&mut self, line: &Line<'_>, parsed: &Parsed, is_dump: bool, ready: &mut Ready) {
+        if parsed.bytes.is_empty() {
+            return;
+        }
+        if let (Some(now), Some(last)) = (parsed.time, self.last)
+            && now.since(last) > SILENCE
+        {
+            self.idle(ready);
+        }
+        self.last = parsed.time;
+        if is_dump {
+            self.wire(line, parsed.time, &parsed.bytes, ready);
+        } else if !line.is_piece && self.is_bare(&parsed.bytes) {
+            self.bare(line, parsed.time, &parsed.bytes, ready);
+        } else {
+            for word in parsed.words() {
+                if self.is_bare(word) {
+                    self.bare(line, parsed.time, word, ready);
+                } else {
+                    self.wire(line, parsed.time, word, ready);
+                }
+            }
+        }
+    }
+
+    fn wire(&mut self, line: &Line<'_>, time: Option<Time>, bytes: &[u8], ready: &mut Ready) {
+        let chunk = Chunk { time, dir: None, place: Place::Line(line.offset), bytes };
+        self.framer.push(chunk, |record| ready.push_back(Ok(record)));
+    }
+
+    /// Whether bytes that are written together are a bare frame; the module's doc says why.
+    fn is_bare(&self, bytes: &[u8]) -> bool {
+        !self.framer.is_open(None)
+            && Frame::is_bare(bytes)
+            && bytes[0] != HEAD
+            && !spans(bytes).any(|span| matches!(span, Span::Frame { .. }))
+    }
+
+    fn bare(&mut self, line: &Line<'_>, time: Option<Time>, bytes: &[u8], ready: &mut Ready) {
+        // Noise before it, if any, ends here.
+        self.idle(ready);
+        ready.push_back(Ok(Record {
+            time,
+            bus: self.bus.clone(),
+            dir: None,
+            offset: line.offset,
+            bytes: bytes.to_vec(),
+            origin: Origin::Bare,
+            verdict: Verdict::Frame,
+            call: None,
+        }));
+    }
+
+    fn idle(&mut self, ready: &mut Ready) {
+        self.framer.idle(|record| ready.push_back(Ok(record)));
+    }
+
+    fn complaint(&self, line: &Line<'_>, error: &spelling::Error) -> Complaint {
+        // In characters, as editors count; what comes before a piece is digits alone.
+        let begins = |byte: &&u8| **byte & 0xc0 != 0x80;
+        let before = line.text[..error.start].iter().filter(begins).count() as u64;
+        let column = line.before + before + 1;
+        let rest =
+            if error.end < line.text.len() { "; the rest of the line was skipped" } else { "" };
+        let what = format!("{}{rest}", error.what);
+        skipped(format!("{}:{}:{column}", self.name, line.number), what)
+    }
+}
+
+#[cfg(test)]
+mod tests;
