@@ -2,6 +2,7 @@
 
 pub mod hex;
 pub mod interceptty;
+pub mod jsonl;
 mod lines;
 pub mod raw;
 mod steps;

@@ -1,0 +1,86 @@
+//! `k485 encode`: one frame from names and values, strictly.
+
+use std::io::{Write, stdout};
+use std::process::ExitCode;
+
+use anyhow::{Context, anyhow, bail};
+use k485_proto::address::{Address, Class};
+use k485_proto::frame::{Frame, Hex};
+use k485_proto::message::{self, Function};
+use k485_proto::status::Status;
+
+/// What `k485 encode` takes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  k485 encode box1 EXTRUDE_PROCESS slot=A stage=5
+  k485 encode box1 EXTRUDE_PROCESS --reply --form FeedPoll odometer=-587.22
+  k485 encode box1 GET_BOX_STATE --reply --status 0x0c temperature=25 humidity=36 ran=0 state=error
+  k485 encode motor1 SYS_PARAM op=write id=14 value=1.4")]
+pub(crate) struct Args {
+    /// box1..box4, motor0..motor8, belt1, belt2, rack, unassigned, all, or a byte such as 0x41
+    #[arg(value_parser = |text: &str| text.parse::<Address>())]
+    device: Address,
+    /// The function's name, or its code in hex such as 0x10
+    function: String,
+    /// The fields; those with a default may be left out
+    #[arg(value_name = "NAME=VALUE")]
+    fields: Vec<String>,
+    /// The reply instead of the request
+    #[arg(long)]
+    reply: bool,
+    /// The reply's STATUS: a name or 0x..
+    #[arg(long, requires = "reply", default_value = "OK", value_parser = |text: &str| text.parse::<Status>())]
+    status: Status,
+    /// The reply's layout, where the fields alone do not tell
+    #[arg(long, requires = "reply")]
+    form: Option<String>,
+    /// Without head and CRC, as the host's calls carry it
+    #[arg(long)]
+    bare: bool,
+}
+
+/// Prints the frame as hex.
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let function = find(args.device, &args.function)?;
+    let mut fields = Vec::new();
+    for field in &args.fields {
+        fields.push(field.split_once('=').with_context(|| format!("{field:?}: write NAME=VALUE"))?);
+    }
+    let (status, data) = if args.reply {
+        // An error reply mostly has no data, and needs no layout then.
+        let plain = fields.is_empty() && args.form.is_none() && args.status != Status::OK;
+        let data = if plain {
+            Vec::new()
+        } else {
+            function.encode_reply(args.device, args.form.as_deref(), &fields)?
+        };
+        (args.status, data)
+    } else {
+        (function.request_status, function.encode_request(args.device, &fields)?)
+    };
+    let raw = Frame::to_vec(args.device, status, function.code, &data)?;
+    let shown = if args.bare { &raw[1..raw.len() - 1] } else { &raw[..] };
+    writeln!(stdout(), "{}", Hex(shown))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The function of a device, by name or code.
+fn find(device: Address, text: &str) -> anyhow::Result<&'static Function> {
+    let code = text.strip_prefix("0x").and_then(|hex| u8::from_str_radix(hex, 16).ok());
+    if let Some(code) = code {
+        return message::find(device, code)
+            .ok_or_else(|| anyhow!("{device} has no function {text} that is known"));
+    }
+    let class = device.class();
+    let named = |f: &&Function| f.name.eq_ignore_ascii_case(text);
+    let fits = |f: &&Function| Some(f.class) == class || f.class == Class::Addressing || device == Address::ALL;
+    if let Some(function) = message::all_functions().filter(fits).find(named) {
+        return Ok(function);
+    }
+    if let Some(other) = message::all_functions().find(named) {
+        bail!("{} is a function of a {}, and {device} is none", other.name, other.class.name());
+    }
+    let names: Vec<&str> = message::all_functions().filter(fits).map(|f| f.name).collect();
+    bail!("{device} has no function {text:?}; there are: {}", names.join(", "));
+}

@@ -1,0 +1,83 @@
+//! The capture formats that this binary reads: the sniffer's, and the tracer's traces as one more.
+
+use std::fs::File;
+use std::io::{self, BufRead, Read};
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use clap::ValueEnum;
+use k485_sniffer::capture::{self, Format, Likelihood, Reading};
+use k485_sniffer::format;
+use k485_trace::{TraceReader, looks_like_trace};
+
+/// A format by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum From {
+    /// Hex text in any spelling, with optional times
+    Hex,
+    /// The bytes of the wire
+    Raw,
+    /// A dump of interceptty
+    Interceptty,
+    /// A method-call trace (JSON lines), or a folder of them
+    Trace,
+}
+
+/// Method-call traces as a capture format.
+struct Trace;
+
+impl Format for Trace {
+    fn name(&self) -> &'static str {
+        "trace"
+    }
+
+    fn detect(&self, head: &[u8]) -> Likelihood {
+        if looks_like_trace(head) { Likelihood::Sure } else { Likelihood::No }
+    }
+
+    fn read(&self, name: &str, input: Box<dyn BufRead + Send>) -> Reading {
+        Box::new(TraceReader::new(name, input))
+    }
+}
+
+impl From {
+    fn format(self) -> &'static dyn Format {
+        match self {
+            From::Hex => &format::hex::Hex,
+            From::Raw => &format::raw::Raw,
+            From::Interceptty => &format::interceptty::Interceptty,
+            From::Trace => &Trace,
+        }
+    }
+}
+
+/// Opens a capture: a file, `-` for stdin, or a folder of traces.
+pub(crate) fn open(path: &Path, from: Option<From>) -> anyhow::Result<Reading> {
+    let name = path.display().to_string();
+    if path == Path::new("-") {
+        return read("stdin", Box::new(io::stdin()), from);
+    }
+    let meta = std::fs::metadata(path).with_context(|| name.clone())?;
+    if meta.is_dir() {
+        if !matches!(from, None | Some(From::Trace)) {
+            bail!("{name}: is a folder; only traces are read by the folder");
+        }
+        let reader = TraceReader::open(path).map_err(|complaint| anyhow::anyhow!("{complaint}"))?;
+        return Ok(Box::new(reader));
+    }
+    let file = File::open(path).with_context(|| name.clone())?;
+    read(&name, Box::new(file), from)
+}
+
+fn read(
+    name: &str,
+    input: Box<dyn Read + Send>,
+    from: Option<From>,
+) -> anyhow::Result<Reading> {
+    if let Some(from) = from {
+        return Ok(from.format().read(name, Box::new(io::BufReader::new(input))));
+    }
+    let formats: Vec<&dyn Format> = [&Trace as &dyn Format].into_iter().chain(format::ALL.iter().copied()).collect();
+    let (_, reading) = capture::open(&formats, name, input).with_context(|| name.to_owned())?;
+    Ok(reading)
+}

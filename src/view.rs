@@ -1,0 +1,166 @@
+//! The faces of what was seen: text for people, JSON lines for programs. They choose and lay out;
+//! what there is to show is computed in `k485_proto`.
+
+mod text;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{self, Write};
+
+use k485_proto::address::Address;
+use k485_proto::exchange::{Outcome, Seen};
+use k485_sniffer::format::jsonl;
+
+use crate::output::{Color, Output};
+use text::Text;
+
+/// How to show it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Options {
+    /// JSON lines instead of text.
+    pub(crate) json: bool,
+    /// Frames instead of exchanges.
+    pub(crate) frames: bool,
+    /// When to colour text.
+    pub(crate) color: Color,
+    /// 0, 1 (frames) or 2 (bytes).
+    pub(crate) verbose: u8,
+}
+
+/// An open view.
+pub(crate) struct View {
+    face: Face,
+    frames: bool,
+}
+
+enum Face {
+    Text(Text<Box<dyn Write>>),
+    Json(jsonl::Writer<Box<dyn Write>>),
+}
+
+impl View {
+    /// A view on an output.
+    pub(crate) fn new(output: Output, options: Options) -> View {
+        let face = if options.json {
+            Face::Json(jsonl::Writer::new(output.out))
+        } else {
+            let width = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
+            Face::Text(Text::new(
+                output.out,
+                options.color.wanted(output.terminal),
+                width.filter(|_| output.terminal),
+                options.verbose,
+            ))
+        };
+        View { face, frames: options.frames }
+    }
+
+    /// A heading between inputs; nothing in JSON.
+    pub(crate) fn heading(&mut self, text: &str) -> io::Result<()> {
+        match &mut self.face {
+            Face::Text(face) => face.heading(text),
+            Face::Json(_) => Ok(()),
+        }
+    }
+
+    /// Shows one thing, if this view shows such things.
+    pub(crate) fn show(&mut self, seen: &Seen) -> io::Result<()> {
+        match (seen, self.frames, &mut self.face) {
+            (Seen::Frame(frame), true, Face::Text(face)) => face.frame(frame),
+            (Seen::Frame(frame), true, Face::Json(face)) => face.frame(frame),
+            (Seen::Lone(frame), false, Face::Text(face)) => face.frame(frame),
+            (Seen::Lone(frame), false, Face::Json(face)) => face.frame(frame),
+            (Seen::Exchange(exchange), false, Face::Text(face)) => face.exchange(exchange),
+            (Seen::Exchange(exchange), false, Face::Json(face)) => face.exchange(exchange),
+            (Seen::Noise(record), _, Face::Text(face)) => face.noise(record),
+            (Seen::Noise(record), _, Face::Json(face)) => face.noise(record),
+            _ => Ok(()),
+        }
+    }
+
+    /// Hands everything to the output.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        match &mut self.face {
+            Face::Text(face) => face.flush(),
+            Face::Json(face) => face.flush(),
+        }
+    }
+}
+
+/// Counts of what was seen, for the summary.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    /// Frames and stretches of noise.
+    pub(crate) records: u64,
+    /// Places of the input that were skipped.
+    pub(crate) complaints: u64,
+    frames: u64,
+    noise: u64,
+    noise_bytes: u64,
+    implausible: u64,
+    outcomes: BTreeMap<&'static str, u64>,
+    /// By address: exchanges, and those that were answered.
+    asked: BTreeMap<Address, (u64, u64)>,
+}
+
+impl Tally {
+    /// Counts one thing.
+    pub(crate) fn count(&mut self, seen: &Seen) {
+        match seen {
+            Seen::Frame(frame) => {
+                self.records += 1;
+                self.frames += 1;
+                self.implausible += u64::from(frame.implausible);
+            }
+            Seen::Noise(record) => {
+                self.records += 1;
+                self.noise += 1;
+                self.noise_bytes += record.bytes.len() as u64;
+            }
+            Seen::Exchange(exchange) => {
+                *self.outcomes.entry(exchange.outcome.name()).or_default() += 1;
+                // A return whose call is missing has no frame of its own, and still is a record.
+                self.records += u64::from(exchange.subject().is_none());
+                if let Some(request) = &exchange.request {
+                    let (asked, answered) = self.asked.entry(request.frame().addr()).or_default();
+                    let expected = exchange.outcome != Outcome::NoReplyExpected;
+                    *asked += u64::from(expected);
+                    *answered += u64::from(exchange.response.is_some());
+                }
+            }
+            Seen::Lone(_) => {}
+        }
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let exchanges: u64 = self.outcomes.values().sum();
+        write!(f, "{} frames, {exchanges} exchanges", self.frames)?;
+        let mut brace = " (";
+        for (outcome, count) in &self.outcomes {
+            write!(f, "{brace}{count} {outcome}")?;
+            brace = ", ";
+        }
+        if exchanges > 0 {
+            f.write_str(")")?;
+        }
+        write!(f, ", noise: {} bytes in {} places", self.noise_bytes, self.noise)?;
+        if self.implausible > 0 {
+            write!(f, ", {} implausible addresses", self.implausible)?;
+        }
+        let silent: Vec<String> = self
+            .asked
+            .iter()
+            .filter(|(_, (asked, answered))| *asked > 0 && *answered == 0)
+            .map(|(addr, _)| addr.to_string())
+            .collect();
+        if !silent.is_empty() {
+            write!(f, ", never answered: {}", silent.join(" "))?;
+        }
+        if self.complaints > 0 {
+            write!(f, ", {} places of the input skipped", self.complaints)?;
+        }
+        Ok(())
+    }
+}
