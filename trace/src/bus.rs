@@ -69,8 +69,11 @@ pub struct Counts {
     pub errors: u64,
     /// How many of those three came without their call.
     pub orphans: u64,
-    /// Second tellings of calls that were left out.
+    /// Second tellings, of calls and of their ends, that were left out.
     pub doubled: u64,
+    /// Calls that were given up because a new session began or too many were open; their returns,
+    /// if they came, are among the orphans.
+    pub given_up: u64,
     /// Calls and returns from which no record could be made; each is a complaint.
     pub unreadable: u64,
 }
@@ -111,7 +114,8 @@ impl BusRecords {
     /// What was seen so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        self.counts
+        let given_up = self.calls.given_up() + self.calls.crowded_out();
+        Counts { given_up, ..self.counts }
     }
 
     /// How many calls still wait for their return.
@@ -176,19 +180,18 @@ impl BusRecords {
         let timeout_ms = request.as_ref().ok().and_then(|request| request.timeout_ms);
         let bus = self.name(&site.object);
         let sent = Sent { bus: bus.clone(), timeout_ms };
-        let (number, given_up) = match self.calls.call(source, id, site, args, sent) {
-            Begin::Call { number, given_up } => (number, given_up),
-            Begin::Again { .. } => {
-                self.counts.doubled += 1;
-                return;
-            }
-        };
-        self.counts.calls += 1;
-        if given_up.is_some() {
+        let crowded_out = self.calls.crowded_out();
+        let begin = self.calls.call(source, id, place.event.time, site, args, sent);
+        if self.calls.crowded_out() > crowded_out {
             out.push_back(Err(place.complaint(format!(
                 "more than {MAX_OPEN} calls without return: the oldest is taken for lost"
             ))));
         }
+        let Begin::Call { number } = begin else {
+            self.counts.doubled += 1;
+            return;
+        };
+        self.counts.calls += 1;
         out.push_back(match request {
             Ok(request) => {
                 let call = Call { id: number, timeout_ms, duration_ns: None };
@@ -218,7 +221,10 @@ impl BusRecords {
     ) {
         let (number, sent) = match self.calls.end(source, id, site, text) {
             End::Of { number, value } => (number, value),
-            End::Again { .. } => return,
+            End::Again { .. } => {
+                self.counts.doubled += 1;
+                return;
+            }
             // Some other method's, in the short form.
             End::Orphan { .. } if site.method.is_empty() => return,
             End::Orphan { number } => {
@@ -451,7 +457,7 @@ mod tests {
             assert_eq!(seen, [(BOX, times[0]), (BOX, times[1])]);
             assert_eq!((records.len(), records[0].call.unwrap().id), (2, 1));
             assert_eq!(records[1].call.unwrap().id, 1);
-            let expected = Counts { calls: 1, replies: 1, doubled: 1, ..Counts::default() };
+            let expected = Counts { calls: 1, replies: 1, doubled: 2, ..Counts::default() };
             assert_eq!(reader.counts(), expected);
         }
     }
@@ -471,7 +477,7 @@ mod tests {
             let ids: Vec<_> =
                 items.iter().flatten().map(|record| record.call.unwrap().id).collect();
             assert_eq!(ids, [1, 2, 1, 3, 4, 3]);
-            assert_eq!((counts.orphans, open), (1, 0));
+            assert_eq!((counts.orphans, counts.given_up, open), (1, 1, 0));
         }
     }
 
@@ -501,5 +507,6 @@ mod tests {
             ["t:4097: more than 4096 calls without return: the oldest is taken for lost"]
         );
         assert_eq!((items.len(), counts.calls, open), (MAX_OPEN + 2, 4097, MAX_OPEN));
+        assert_eq!(counts.given_up, 1);
     }
 }

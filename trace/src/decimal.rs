@@ -40,8 +40,7 @@ pub fn scaled(text: &str, shift: i32) -> Option<i64> {
     // How many of the digits stand before the point, once it is moved.
     let before = i64::try_from(whole.len()).ok()? + exponent + i64::from(shift);
     let magnitude = rounded(digits().map(|digit| digit - b'0'), before)?;
-    let signed = if negative { -magnitude } else { magnitude };
-    i64::try_from(signed).ok()
+    if negative { 0_i64.checked_sub_unsigned(magnitude) } else { i64::try_from(magnitude).ok() }
 }
 
 /// The exponent behind an `e`, held within a range in which it still decides everything.
@@ -57,11 +56,11 @@ fn exponent(text: &str) -> Option<i64> {
 }
 
 /// The first `before` of `digits` as a number, rounded by the next one; missing ones are zeros.
-fn rounded(mut digits: impl Iterator<Item = u8>, before: i64) -> Option<i128> {
+fn rounded(mut digits: impl Iterator<Item = u8>, before: i64) -> Option<u64> {
     if before < 0 {
         return Some(0);
     }
-    let mut number: i128 = 0;
+    let mut number: u64 = 0;
     let mut left = before;
     while left > 0 {
         let Some(digit) = digits.next() else {
@@ -70,13 +69,13 @@ fn rounded(mut digits: impl Iterator<Item = u8>, before: i64) -> Option<i128> {
                 return Some(0);
             }
             let power = u32::try_from(left).ok()?;
-            return number.checked_mul(10_i128.checked_pow(power)?);
+            return number.checked_mul(10_u64.checked_pow(power)?);
         };
-        number = number.checked_mul(10)?.checked_add(i128::from(digit))?;
+        number = number.checked_mul(10)?.checked_add(u64::from(digit))?;
         left -= 1;
     }
     let up = digits.next().is_some_and(|digit| digit >= 5);
-    number.checked_add(i128::from(up))
+    number.checked_add(u64::from(up))
 }
 
 #[cfg(test)]

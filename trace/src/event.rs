@@ -22,6 +22,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::decimal::scaled;
+use crate::scan;
 
 /// One line of a trace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -188,6 +189,14 @@ impl<'a> Event<'a> {
     /// [`EventError`]; for types that this module does not know, only when the line is no JSON
     /// object or has no `type`.
     pub fn parse(text: &'a str, line: u64, offset: u64) -> Result<Self, EventError> {
+        match scan::event(text) {
+            Some((kind, time)) => Ok(Event { line, offset, time: Some(time), kind }),
+            None => Self::parse_json(text, line, offset),
+        }
+    }
+
+    /// Reads any line: [`Event::parse`] without the short cut.
+    pub(crate) fn parse_json(text: &'a str, line: u64, offset: u64) -> Result<Self, EventError> {
         // The parser would take an array for the fields in their order.
         if !text.trim_start_matches([' ', '\t']).starts_with('{') {
             // What is no JSON at all is said so.

@@ -8,6 +8,7 @@
 //! - [`open`]: which return ends which call, over restarted ids and doubled labels;
 //! - [`bus`]: the bus records of the send calls;
 //! - [`reader`]: files and folders of them as events, or as records, in the order of time;
+//! - [`sniff`]: telling a trace by its first bytes;
 //! - [`decimal`]: decimal text to integers without rounding through binary floats.
 //!
 //! What holds everywhere: no input panics, memory is bounded by documented constants and not by
@@ -21,9 +22,12 @@ mod lines;
 mod merge;
 pub mod open;
 pub mod reader;
+mod scan;
 mod send;
+pub mod sniff;
 
 pub use bus::BusRecords;
 pub use event::{Event, Kind, Site};
 pub use open::OpenCalls;
-pub use reader::{EventReader, MergedEvents, TraceReader, looks_like_trace};
+pub use reader::{EventReader, MergedEvents, TraceReader};
+pub use sniff::looks_like_trace;

@@ -23,6 +23,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use k485_proto::record::Time;
+
 use crate::event::Site;
 
 /// The most calls that are open in one source. Eight were seen at once on a real printer.
@@ -31,6 +33,10 @@ pub const MAX_OPEN: usize = 4096;
 /// How far a call's id may lie below the highest one seen without being a restart: threads may
 /// turn the order of lines.
 pub const TURNED: u64 = 16;
+
+/// How far apart the two tellings of a call's beginning may be, in nanoseconds. Up to 0.43 s were
+/// seen. Beyond it lies the same id of another session, whose call never ended.
+const APART: u64 = 5 * Time::SECOND.unsigned_abs();
 
 /// The most labels that one call is told under; two were seen.
 const MAX_LABELS: usize = 8;
@@ -46,6 +52,7 @@ pub struct OpenCalls<T> {
     /// The number given last.
     number: u64,
     given_up: u64,
+    crowded_out: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -57,6 +64,7 @@ struct Source<T> {
 #[derive(Debug, Clone)]
 struct Open<T> {
     number: u64,
+    time: Option<Time>,
     object: Label,
     /// What the tellings of a doubled call agree in.
     key: u64,
@@ -92,8 +100,6 @@ pub enum Begin {
     Call {
         /// Its number, unique over all sources and sessions.
         number: u64,
-        /// The number of a call that was given up to make room.
-        given_up: Option<u64>,
     },
     /// The second telling of a call under another label.
     Again {
@@ -132,6 +138,7 @@ impl<T> Default for OpenCalls<T> {
             orphan: None,
             number: 0,
             given_up: 0,
+            crowded_out: 0,
         }
     }
 }
@@ -149,10 +156,16 @@ impl<T: Clone> OpenCalls<T> {
         self.sources.values().map(|source| source.open.len()).sum()
     }
 
-    /// How many tellings of calls were given up: at the start of a session, or to make room.
+    /// How many tellings of calls were given up because a new session began in their source.
     #[must_use]
     pub fn given_up(&self) -> u64 {
         self.given_up
+    }
+
+    /// How many tellings of calls were given up to make room.
+    #[must_use]
+    pub fn crowded_out(&self) -> u64 {
+        self.crowded_out
     }
 
     /// A session begins in `source`.
@@ -166,7 +179,15 @@ impl<T: Clone> OpenCalls<T> {
     }
 
     /// A call; `value` is kept beside it, unless it is told the second time.
-    pub fn call(&mut self, source: usize, id: u64, site: &Site<'_>, args: &str, value: T) -> Begin {
+    pub fn call(
+        &mut self,
+        source: usize,
+        id: u64,
+        time: Option<Time>,
+        site: &Site<'_>,
+        args: &str,
+        value: T,
+    ) -> Begin {
         let back = self.sources.get(&source).is_some_and(|source| {
             source.open.contains_key(&id) || id.saturating_add(TURNED) < source.highest
         });
@@ -175,7 +196,7 @@ impl<T: Clone> OpenCalls<T> {
         }
         let object = hash(&site.object);
         let key = hash(&(&site.class, &site.method, args));
-        let twin = self.twin(id, object, key);
+        let twin = self.twin(id, time, object, key);
         let twin = twin.map(|open| (open.number, open.object, open.value.clone()));
         let (number, value, again) = match twin {
             Some((number, first, value)) => {
@@ -193,14 +214,13 @@ impl<T: Clone> OpenCalls<T> {
             .entry(source)
             .or_insert_with(|| Source { open: BTreeMap::new(), highest: id });
         source.highest = source.highest.max(id);
-        source.open.insert(id, Open { number, object, key, value });
+        source.open.insert(id, Open { number, time, object, key, value });
         let over = source.open.len() > MAX_OPEN;
-        let given_up = over.then(|| source.open.pop_first()).flatten().map(|(_, open)| open.number);
-        if let Some(number) = given_up {
-            self.given_up += 1;
-            self.leave(number);
+        if let Some((_, open)) = over.then(|| source.open.pop_first()).flatten() {
+            self.crowded_out += 1;
+            self.leave(open.number);
         }
-        if again { Begin::Again { number } } else { Begin::Call { number, given_up } }
+        if again { Begin::Again { number } } else { Begin::Call { number } }
     }
 
     /// The end of a call. `result` is what the two tellings of an end agree in.
@@ -223,7 +243,7 @@ impl<T: Clone> OpenCalls<T> {
         let key = hash(&(&site.class, &site.method, result));
         // The inner telling ends first, and has the higher id.
         let again = self.orphan.filter(|last| {
-            last.id == id.saturating_add(1) && last.key == key && last.object != object
+            id.checked_add(1) == Some(last.id) && last.key == key && last.object != object
         });
         if let Some(Orphan { number, .. }) = again {
             self.orphan = None;
@@ -236,17 +256,21 @@ impl<T: Clone> OpenCalls<T> {
 
     /// The open telling of the same call under another label: the ids are neighbours. The inner
     /// one comes second, unless a coarse clock turned two files.
-    fn twin(&self, id: u64, object: Label, key: u64) -> Option<&Open<T>> {
-        [id.checked_sub(1), id.checked_add(1)].into_iter().flatten().find_map(|near| {
-            self.sources.values().filter_map(|source| source.open.get(&near)).find(|open| {
-                let closed = self.doubled.get(&open.number).is_some_and(|doubled| {
-                    doubled.ended
-                        || doubled.labels.contains(&object)
-                        || doubled.labels.len() == MAX_LABELS
-                });
-                open.key == key && open.object != object && !closed
+    fn twin(&self, id: u64, time: Option<Time>, object: Label, key: u64) -> Option<&Open<T>> {
+        let near = [id.checked_sub(1), id.checked_add(1)].into_iter().flatten();
+        near.flat_map(|near| self.sources.values().filter_map(move |it| it.open.get(&near)))
+            .filter(|open| open.key == key && open.object != object)
+            .filter(|open| match (open.time, time) {
+                (Some(one), Some(other)) => other.since(one).unsigned_abs() <= APART,
+                _ => true,
             })
-        })
+            .filter(|open| match self.doubled.get(&open.number) {
+                Some(Doubled { labels, ended, .. }) => {
+                    !ended && !labels.contains(&object) && labels.len() < MAX_LABELS
+                }
+                None => true,
+            })
+            .max_by_key(|open| open.number)
     }
 
     fn next_number(&mut self) -> u64 {
@@ -280,15 +304,15 @@ mod tests {
     }
 
     fn call(number: u64) -> Begin {
-        Begin::Call { number, given_up: None }
+        Begin::Call { number }
     }
 
     #[test]
     fn ends_in_any_order() {
         let mut calls = OpenCalls::new();
-        assert_eq!(calls.call(0, 10, &site("a"), "x", 'x'), call(1));
-        assert_eq!(calls.call(0, 11, &site("a"), "x", 'y'), call(2), "one label: two calls");
-        assert_eq!(calls.call(1, 10, &site("a"), "z", 'z'), call(3), "another file");
+        assert_eq!(calls.call(0, 10, None, &site("a"), "x", 'x'), call(1));
+        assert_eq!(calls.call(0, 11, None, &site("a"), "x", 'y'), call(2), "one label: two calls");
+        assert_eq!(calls.call(1, 10, None, &site("a"), "z", 'z'), call(3), "another file");
         assert_eq!(calls.end(0, 10, &site("a"), ""), End::Of { number: 1, value: 'x' });
         assert_eq!(calls.end(0, 11, &Site::default(), ""), End::Of { number: 2, value: 'y' });
         assert_eq!(calls.end(0, 10, &site("a"), ""), End::Orphan { number: 4 });
@@ -300,13 +324,16 @@ mod tests {
     fn a_doubled_call_is_one_call_in_one_file_or_two() {
         for inner in [0, 1] {
             let mut calls = OpenCalls::new();
-            assert_eq!(calls.call(0, 4, &site("a"), "x", 'o'), call(1));
-            assert_eq!(calls.call(inner, 5, &site("b"), "x", 'i'), Begin::Again { number: 1 });
+            assert_eq!(calls.call(0, 4, None, &site("a"), "x", 'o'), call(1));
+            assert_eq!(
+                calls.call(inner, 5, None, &site("b"), "x", 'i'),
+                Begin::Again { number: 1 }
+            );
             assert_eq!(calls.end(inner, 5, &site("b"), ""), End::Of { number: 1, value: 'o' });
             assert_eq!(calls.end(0, 4, &site("a"), ""), End::Again { number: 1 });
             assert_eq!((calls.open(), calls.doubled.len()), (0, 0));
             // The next call is another one, though ids and labels look the same.
-            assert_eq!(calls.call(0, 6, &site("a"), "x", 'n'), call(2));
+            assert_eq!(calls.call(0, 6, None, &site("a"), "x", 'n'), call(2));
         }
     }
 
@@ -314,7 +341,7 @@ mod tests {
     fn equal_calls_of_two_greenlets_are_two_doubled_calls() {
         let mut calls = OpenCalls::new();
         let begins = [(4, "a"), (5, "b"), (6, "a"), (7, "b")]
-            .map(|(id, object)| calls.call(0, id, &site(object), "x", ()));
+            .map(|(id, object)| calls.call(0, id, None, &site(object), "x", ()));
         let again = |number| Begin::Again { number };
         assert_eq!(begins, [call(1), again(1), call(2), again(2)]);
         let ends = [(5, "b"), (7, "b"), (4, "a"), (6, "a")]
@@ -330,7 +357,7 @@ mod tests {
         let labels: Vec<String> = (0..=MAX_LABELS).map(|label| label.to_string()).collect();
         let mut begin = |id: usize| {
             let site = Site { object: labels[id].as_str().into(), ..Site::default() };
-            calls.call(0, id as u64, &site, "", ())
+            calls.call(0, id as u64, None, &site, "", ())
         };
         assert_eq!(begin(0), call(1));
         for id in 1..MAX_LABELS {
@@ -342,24 +369,37 @@ mod tests {
     #[test]
     fn calls_that_only_look_doubled() {
         let mut calls = OpenCalls::new();
-        assert_eq!(calls.call(0, 4, &site("a"), "x", ()), call(1));
-        assert_eq!(calls.call(0, 5, &site("b"), "y", ()), call(2), "other arguments");
-        assert_eq!(calls.call(0, 7, &site("a"), "y", ()), call(3), "no neighbour");
+        assert_eq!(calls.call(0, 4, None, &site("a"), "x", ()), call(1));
+        assert_eq!(calls.call(0, 5, None, &site("b"), "y", ()), call(2), "other arguments");
+        assert_eq!(calls.call(0, 7, None, &site("a"), "y", ()), call(3), "no neighbour");
         let End::Of { .. } = calls.end(0, 7, &site("a"), "") else { panic!() };
-        assert_eq!(calls.call(0, 8, &site("b"), "y", ()), call(4), "the first one has ended");
+        assert_eq!(calls.call(0, 8, None, &site("b"), "y", ()), call(4), "the first one has ended");
     }
 
     #[test]
     fn three_labels_and_a_lost_inner_end() {
         let mut calls = OpenCalls::new();
-        assert_eq!(calls.call(0, 4, &site("a"), "x", ()), call(1));
-        assert_eq!(calls.call(0, 5, &site("b"), "x", ()), Begin::Again { number: 1 });
-        assert_eq!(calls.call(0, 6, &site("c"), "x", ()), Begin::Again { number: 1 });
+        assert_eq!(calls.call(0, 4, None, &site("a"), "x", ()), call(1));
+        assert_eq!(calls.call(0, 5, None, &site("b"), "x", ()), Begin::Again { number: 1 });
+        assert_eq!(calls.call(0, 6, None, &site("c"), "x", ()), Begin::Again { number: 1 });
         assert_eq!(calls.end(0, 5, &site("b"), ""), End::Of { number: 1, value: () });
         assert_eq!(calls.end(0, 4, &site("a"), ""), End::Again { number: 1 });
         assert_eq!(calls.doubled.len(), 1);
         calls.restart(0);
         assert_eq!((calls.doubled.len(), calls.given_up()), (0, 1));
+    }
+
+    #[test]
+    fn a_call_of_a_past_session_is_no_twin() {
+        let second = |second| Some(Time(second * Time::SECOND));
+        let mut calls = OpenCalls::new();
+        assert_eq!(calls.call(0, 4, second(0), &site("a"), "x", ()), call(1));
+        assert_eq!(calls.call(1, 5, second(6), &site("b"), "x", ()), call(2));
+        assert_eq!(calls.call(2, 4, second(6), &site("a"), "x", ()), Begin::Again { number: 2 });
+        // The newest of two that fit.
+        assert_eq!(calls.call(3, 7, second(6), &site("a"), "z", ()), call(3));
+        assert_eq!(calls.call(4, 7, second(7), &site("a"), "z", ()), call(4));
+        assert_eq!(calls.call(5, 8, second(8), &site("b"), "z", ()), Begin::Again { number: 4 });
     }
 
     #[test]
@@ -375,12 +415,20 @@ mod tests {
     #[test]
     fn restarts() {
         let mut calls = OpenCalls::new();
-        assert_eq!(calls.call(0, 100, &site("a"), "x", ()), call(1));
-        assert_eq!(calls.call(0, 84, &site("a"), "y", ()), call(2), "threads turned two lines");
-        assert_eq!(calls.call(0, 83, &site("a"), "z", ()), call(3), "a restart");
+        assert_eq!(calls.call(0, 100, None, &site("a"), "x", ()), call(1));
+        assert_eq!(
+            calls.call(0, 84, None, &site("a"), "y", ()),
+            call(2),
+            "threads turned two lines"
+        );
+        assert_eq!(calls.call(0, 83, None, &site("a"), "z", ()), call(3), "a restart");
         assert_eq!(calls.end(0, 100, &site("a"), ""), End::Orphan { number: 4 });
-        assert_eq!(calls.call(0, 83, &site("a"), "z", ()), call(5), "the id is open: a restart");
-        assert_eq!(calls.call(1, 1, &site("a"), "", ()), call(6), "another file's ids");
+        assert_eq!(
+            calls.call(0, 83, None, &site("a"), "z", ()),
+            call(5),
+            "the id is open: a restart"
+        );
+        assert_eq!(calls.call(1, 1, None, &site("a"), "", ()), call(6), "another file's ids");
         assert_eq!(calls.open(), 2);
         calls.restart(0);
         assert_eq!((calls.open(), calls.given_up()), (1, 4));
@@ -390,11 +438,11 @@ mod tests {
     fn the_oldest_makes_room() {
         let mut calls = OpenCalls::new();
         for id in 0..MAX_OPEN as u64 {
-            assert_eq!(calls.call(0, id, &site("a"), "", id), call(id + 1));
+            assert_eq!(calls.call(0, id, None, &site("a"), "", id), call(id + 1));
         }
-        let begin = calls.call(0, u64::MAX, &site("a"), "", 0);
-        assert_eq!(begin, Begin::Call { number: MAX_OPEN as u64 + 1, given_up: Some(1) });
-        assert_eq!((calls.open(), calls.given_up()), (MAX_OPEN, 1));
+        let begin = calls.call(0, u64::MAX, None, &site("a"), "", 0);
+        assert_eq!(begin, call(MAX_OPEN as u64 + 1));
+        assert_eq!((calls.open(), calls.given_up(), calls.crowded_out()), (MAX_OPEN, 0, 1));
         assert_eq!(calls.end(0, 1, &site("a"), ""), End::Of { number: 2, value: 1 });
     }
 }

@@ -101,7 +101,7 @@ fn figures(folder: &Path) -> Result<(), Failed> {
         (counts.calls, counts.replies, counts.nulls),
         (plain.calls, plain.replies, plain.nulls)
     );
-    assert_eq!((counts.errors, counts.doubled, counts.unreadable), (0, 0, 0));
+    assert_eq!((counts.errors, counts.doubled, counts.unreadable, counts.given_up), (0, 0, 0, 0));
     assert_eq!(reader.open_calls(), 0);
     assert_eq!(counts.orphans, known.2 - known.1, "every call has its return");
 
@@ -184,7 +184,7 @@ fn doubled_labels(folder: &Path) -> Result<(), Failed> {
         match &event.kind {
             Kind::Call { id, site, args } if site.class == "PRTouchEndstopWrapper" => {
                 *of_label.entry(site.object.to_string()).or_default() += 1;
-                match calls.call(source, *id, site, args, ()) {
+                match calls.call(source, *id, event.time, site, args, ()) {
                     Begin::Call { .. } => once += 1,
                     Begin::Again { .. } => twice += 1,
                 }
