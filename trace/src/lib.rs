@@ -1,1 +1,33 @@
 //! Method-call traces of the closed host modules and the bus records inside them.
+//!
+//! A trace is text, one JSON object a line: calls, returns and errors of methods of the host's
+//! compiled modules, written by a tracer that wraps those methods inside the running host. Calls
+//! of the send function carry the frames of the bus, so a trace is also a capture.
+//!
+//! - [`event`]: one line as a typed event, its times taken exactly;
+//! - [`open`]: which return ends which call, over restarted ids and doubled labels;
+//! - [`bus`]: the bus records of the send calls;
+//! - [`reader`]: files and folders of them as events, or as records, in the order of time;
+//! - [`sniff`]: telling a trace by its first bytes;
+//! - [`decimal`]: decimal text to integers without rounding through binary floats.
+//!
+//! What holds everywhere: no input panics, memory is bounded by documented constants and not by
+//! the length of the trace, and whatever is skipped is told as a
+//! [`Complaint`](k485_proto::record::Complaint).
+
+pub mod bus;
+pub mod decimal;
+pub mod event;
+mod lines;
+mod merge;
+pub mod open;
+pub mod reader;
+mod scan;
+mod send;
+pub mod sniff;
+
+pub use bus::BusRecords;
+pub use event::{Event, Kind, Site};
+pub use open::OpenCalls;
+pub use reader::{EventReader, MergedEvents, TraceReader};
+pub use sniff::looks_like_trace;
