@@ -1,6 +1,5 @@
 //! `k485 decode`: captures in names and units.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -113,7 +112,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         eprintln!("{tally}");
     }
     if tally.records == 0 {
-        bail!("no frame and no byte found{}", if tally.complaints > 0 { ", see above" } else { "" });
+        bail!(
+            "no frame and no byte found{}",
+            if tally.complaints > 0 { ", see above" } else { "" }
+        );
     }
     Ok(if tally.complaints > 0 { ExitCode::from(3) } else { ExitCode::SUCCESS })
 }

@@ -74,7 +74,9 @@ fn find(device: Address, text: &str) -> anyhow::Result<&'static Function> {
     }
     let class = device.class();
     let named = |f: &&Function| f.name.eq_ignore_ascii_case(text);
-    let fits = |f: &&Function| Some(f.class) == class || f.class == Class::Addressing || device == Address::ALL;
+    let fits = |f: &&Function| {
+        Some(f.class) == class || f.class == Class::Addressing || device == Address::ALL
+    };
     if let Some(function) = message::all_functions().filter(fits).find(named) {
         return Ok(function);
     }

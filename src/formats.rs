@@ -69,15 +69,12 @@ pub(crate) fn open(path: &Path, from: Option<From>) -> anyhow::Result<Reading> {
     read(&name, Box::new(file), from)
 }
 
-fn read(
-    name: &str,
-    input: Box<dyn Read + Send>,
-    from: Option<From>,
-) -> anyhow::Result<Reading> {
+fn read(name: &str, input: Box<dyn Read + Send>, from: Option<From>) -> anyhow::Result<Reading> {
     if let Some(from) = from {
         return Ok(from.format().read(name, Box::new(io::BufReader::new(input))));
     }
-    let formats: Vec<&dyn Format> = [&Trace as &dyn Format].into_iter().chain(format::ALL.iter().copied()).collect();
+    let formats: Vec<&dyn Format> =
+        [&Trace as &dyn Format].into_iter().chain(format::ALL.iter().copied()).collect();
     let (_, reading) = capture::open(&formats, name, input).with_context(|| name.to_owned())?;
     Ok(reading)
 }

@@ -295,5 +295,9 @@ fn dissected(frame: &Frame<'_>, origin: Origin) -> String {
         Origin::Wire => (spaced(&raw[..5]), spaced(&raw[raw.len() - 1..])),
         Origin::Bare => (spaced(&raw[1..5]), String::new()),
     };
-    [head, spaced(frame.data()), end].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" | ")
+    [head, spaced(frame.data()), end]
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join(" | ")
 }

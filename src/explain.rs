@@ -1,0 +1,264 @@
+//! `k485 explain`: what a word of this bus means. Every meaning it can have is told.
+
+use std::io::{self, Write, stdout};
+use std::process::ExitCode;
+
+use anyhow::bail;
+use k485_proto::address::{Address, Class, Device};
+use k485_proto::direction;
+use k485_proto::frame::{Frame, Hex};
+use k485_proto::key::{self, Key};
+use k485_proto::material::{self, Colour, TAG_FIELDS, TagRecord};
+use k485_proto::message::kind::hex_bytes;
+use k485_proto::message::{self, Form, Function};
+use k485_proto::slot::Slot;
+use k485_proto::status::{STATUSES, Status};
+
+/// What `k485 explain` takes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+A byte may be a status, a function and an address at once: all of them are told. Without 0x two
+digits are read as hex, as frames and documents write them.
+
+Examples:
+  k485 explain 0x14 RETRUDE_ERR2 key849
+  k485 explain A2 EXTRUDE_PROCESS
+  k485 explain 011002 T1A motor1")]
+pub(crate) struct Args {
+    /// Statuses, keys, functions, addresses, slots, material codes, colours, tag records
+    #[arg(required = true, value_name = "WORD")]
+    words: Vec<String>,
+}
+
+/// Explains every word; fails when one means nothing.
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let mut out = stdout().lock();
+    let mut unknown = Vec::new();
+    for word in &args.words {
+        let mut page = Vec::new();
+        explain(word, &mut page)?;
+        if page.is_empty() {
+            unknown.push(word.as_str());
+        }
+        if args.words.len() > 1 && !page.is_empty() {
+            writeln!(out, "{word}:")?;
+        }
+        out.write_all(&page)?;
+    }
+    out.flush()?;
+    if !unknown.is_empty() {
+        bail!(
+            "nothing known of {}: expected a status (RETRUDE_ERR2, 0x14), a key (key849), a \
+             function (EXTRUDE_PROCESS, A2), a device (box1), a slot (T1A), a material code \
+             (011002), a colour (0FF8800) or a tag's 40 characters",
+            unknown.join(", ")
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn explain(word: &str, out: &mut Vec<u8>) -> io::Result<()> {
+    let byte = byte(word);
+    for info in STATUSES {
+        let named = info.name.is_some_and(|name| name.eq_ignore_ascii_case(word));
+        if named || byte == Some(info.code.0) {
+            status(info.code, out)?;
+        }
+    }
+    if byte == Some(0xff) || word.eq_ignore_ascii_case("REQUEST") {
+        writeln!(out, "status FF: what requests to boxes and the rack carry")?;
+    }
+    if let Ok(key) = word.parse::<Key>() {
+        self::key(key, out)?;
+    }
+    let spoken = word.replace('-', "_");
+    for function in message::all_functions() {
+        let named = function.name.eq_ignore_ascii_case(&spoken);
+        if named || byte == Some(function.code) {
+            self::function(function, out)?;
+        }
+    }
+    let named = word.parse::<Address>().ok().filter(|_| !word.starts_with("0x"));
+    if let Some(addr) = named.or(byte.map(Address).filter(|addr| !addr.is_implausible())) {
+        address(addr, out)?;
+    }
+    if let Ok(slot) = word.parse::<Slot>() {
+        let (device, letter) = (slot.device, slot.letter);
+        writeln!(
+            out,
+            "slot {slot}: slot {letter} of box{device} (address {device:02X}), mask {:02X} on the wire",
+            letter.mask()
+        )?;
+    }
+    if word.len() == 6 || word == "-1" {
+        self::material(word, out)?;
+    }
+    if let Ok(colour) = word.parse::<Colour>() {
+        let [red, green, blue] = colour.rgb();
+        writeln!(out, "colour {colour}: red {red}, green {green}, blue {blue}")?;
+    }
+    if let Ok(record) = TagRecord::parse(word) {
+        tag(&record, out)?;
+    }
+    frame(word, out)
+}
+
+/// Two hex digits, with or without `0x`.
+fn byte(word: &str) -> Option<u8> {
+    let digits = word.strip_prefix("0x").or(word.strip_prefix("0X")).unwrap_or(word);
+    let hex = (1..=2).contains(&digits.len()) && digits.bytes().all(|d| d.is_ascii_hexdigit());
+    hex.then(|| u8::from_str_radix(digits, 16).ok()).flatten()
+}
+
+fn status(status: Status, out: &mut Vec<u8>) -> io::Result<()> {
+    let Some(info) = status.info() else { return Ok(()) };
+    writeln!(
+        out,
+        "status {:02X} {}: {} [{}]",
+        status.0,
+        info.name.unwrap_or("(no name)"),
+        info.meaning,
+        info.evidence
+    )?;
+    keys("the host reports", info.keys, out)?;
+    keys("during a load or unload it reports", info.context_keys, out)?;
+    keys("keys that fit its meaning [inferred]:", info.likely_keys, out)
+}
+
+fn keys(what: &str, keys: &[u16], out: &mut Vec<u8>) -> io::Result<()> {
+    for key in keys {
+        let meaning = Key(*key).info().map_or("", |info| info.meaning);
+        writeln!(out, "  {what} key{key}: {meaning}")?;
+    }
+    Ok(())
+}
+
+fn key(key: Key, out: &mut Vec<u8>) -> io::Result<()> {
+    let Some(info) = key.info() else { return Ok(()) };
+    writeln!(out, "{key}: {} [{}]", info.meaning, info.evidence)?;
+    for status in key::statuses_of(key) {
+        writeln!(out, "  from status {:02X} {}: {}", status.code.0, status.code, status.meaning)?;
+    }
+    Ok(())
+}
+
+fn function(function: &Function, out: &mut Vec<u8>) -> io::Result<()> {
+    let Function { code, name, class, .. } = function;
+    writeln!(out, "function {code:02X} {name} ({}):{}", class.name(), function.doc)?;
+    for form in function.request {
+        layout("request", form, out)?;
+    }
+    for form in function.reply {
+        layout("reply", form, out)?;
+    }
+    let again = match function.sends {
+        1 => "sends once".to_owned(),
+        sends => format!("sends up to {sends} times"),
+    };
+    writeln!(
+        out,
+        "  the vendor's host waits {} s and {again}",
+        f64::from(function.timeout_ms) / 1000.0
+    )?;
+    if !function.unknown.is_empty() {
+        writeln!(out, "  not known: {}", function.unknown)?;
+    }
+    Ok(())
+}
+
+fn layout(side: &str, form: &Form, out: &mut Vec<u8>) -> io::Result<()> {
+    write!(out, "  {side} {}", form.name)?;
+    for (field, value) in form.when {
+        write!(out, " ({field}={value})")?;
+    }
+    writeln!(out, "{}", if form.fields.is_empty() { ": no data" } else { ":" })?;
+    for field in form.fields {
+        let unit = if field.unit.is_empty() { String::new() } else { format!(", {}", field.unit) };
+        write!(out, "    {}: {}{unit} [{}]", field.name, field.kind.name, field.evidence)?;
+        // A parameter's number has 227 names; they are in the book.
+        if (1..=20).contains(&field.codes.len()) {
+            let names: Vec<String> =
+                field.codes.iter().map(|(code, name)| format!("{code} {name}")).collect();
+            write!(out, ": {}", names.join(", "))?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+fn address(addr: Address, out: &mut Vec<u8>) -> io::Result<()> {
+    let what = match addr.device() {
+        Device::Box(n) => format!("filament box {n} (slots T{n}A to T{n}D)"),
+        Device::Rack => "the filament rack's tag reader".to_owned(),
+        Device::Belt(n) => format!("belt module {}", if n == 1 { "x" } else { "y" }),
+        Device::Motor(n) => {
+            let axis = match n {
+                1 => " (x)",
+                2 => " (y)",
+                3 => " (z)",
+                4 => " (z1)",
+                _ => "",
+            };
+            format!("closed-loop motor {n}{axis}")
+        }
+        Device::Tension(n) => format!("belt tension motor {n} of the vendor's table; unused"),
+        Device::FactorySilent => {
+            "factory access to a box: executes, silent about errors".to_owned()
+        }
+        Device::Factory => "factory access to a box: it answers from its own address".to_owned(),
+        Device::AllTension => "all belt tension motors (broadcast)".to_owned(),
+        Device::AllMotors => "all motors (broadcast)".to_owned(),
+        Device::Unassigned => "boxes without an address, and their answers".to_owned(),
+        Device::All => "everyone (broadcast)".to_owned(),
+        Device::Unknown(_) => return Ok(()),
+    };
+    writeln!(out, "address {:02X} {addr}: {what}", addr.0)?;
+    if let Some(class) = addr.class().filter(|class| *class != Class::Addressing) {
+        let names: Vec<String> = message::functions(class)
+            .iter()
+            .map(|f| format!("{:02X} {}", f.code, f.name))
+            .collect();
+        writeln!(out, "  functions: {}", names.join(", "))?;
+    }
+    Ok(())
+}
+
+fn material(word: &str, out: &mut Vec<u8>) -> io::Result<()> {
+    let Some(speed) = material::target_speed(word) else { return Ok(()) };
+    let (speed, evidence) = (speed.mm_per_min, speed.evidence);
+    writeln!(out, "material {word}: target speed {speed} mm/min [{evidence}]")
+}
+
+fn tag(record: &TagRecord<'_>, out: &mut Vec<u8>) -> io::Result<()> {
+    writeln!(out, "tag record:")?;
+    for ((field, text), known) in record.fields().zip(&TAG_FIELDS) {
+        writeln!(out, "  {}: {} [{}]", field.name, text.escape_debug(), known.evidence)?;
+    }
+    Ok(())
+}
+
+/// A whole or bare frame.
+fn frame(word: &str, out: &mut Vec<u8>) -> io::Result<()> {
+    let Ok(bytes) = hex_bytes(word) else { return Ok(()) };
+    let bytes =
+        if Frame::is_bare(&bytes) { Frame::from_bare(&bytes).unwrap_or(bytes) } else { bytes };
+    let Ok(frame) = Frame::from_bytes(&bytes) else { return Ok(()) };
+    let dir = direction::certain(&frame);
+    let message = message::decode(&frame, dir, None);
+    let name = message.function.map_or("unknown function", |function| function.name);
+    let side = dir.map_or("frame", |dir| dir.name());
+    writeln!(
+        out,
+        "{side} {}: {} {name}, STATUS {}",
+        Hex(frame.raw()),
+        frame.addr(),
+        frame.status()
+    )?;
+    for field in &message.fields {
+        writeln!(out, "  {}={} {}", field.field.name, field.value, field.field.unit)?;
+    }
+    if !message.rest.is_empty() {
+        writeln!(out, "  data={}", Hex(message.rest))?;
+    }
+    Ok(())
+}

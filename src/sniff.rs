@@ -1,0 +1,155 @@
+//! `k485 sniff`: the live bus. It listens: what it opens cannot write.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use k485_link::{BAUD, Clock, Controls, Event, Listener};
+use k485_proto::exchange::Pairer;
+use k485_sniffer::framer::{Chunk, Framer, Place};
+
+use crate::decode::{ViewArgs, show};
+use crate::view::{Tally, View};
+
+/// How long a read waits: the longest that Ctrl-C takes to end it.
+const WAIT: Duration = Duration::from_millis(50);
+/// After this silence an open frame gets no more bytes. The box's own parser gives up after 120 ms
+/// inside a frame.
+const SILENCE: Duration = Duration::from_millis(150);
+/// Bytes of one read: more than the bus carries in a second.
+const CHUNK: usize = 32 * 1024;
+
+/// What `k485 sniff` takes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The port is opened for reading only and RTS and DTR go to the receive level at once. Ctrl-C ends it
+with a summary.
+
+Examples:
+  k485 sniff /dev/ttyUSB0
+  k485 sniff /dev/ttyUSB0 -w bus.raw --to json > bus.jsonl")]
+pub(crate) struct Args {
+    /// A serial port or pseudo-terminal
+    port: PathBuf,
+    /// The bus's speed
+    #[arg(short, long, default_value_t = BAUD)]
+    baud: u32,
+    /// Write the bytes as they come to this file too, as `decode` reads them
+    #[arg(short, long, value_name = "FILE")]
+    write: Option<PathBuf>,
+    #[command(flatten)]
+    view: ViewArgs,
+}
+
+/// Listens until Ctrl-C, or until the port is gone.
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    // The file first: a capture must not start and then fail to be kept.
+    let mut file = match &args.write {
+        // Nothing already captured is overwritten.
+        Some(path) => Some(
+            OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .open(path)
+                .with_context(|| format!("cannot create {}", path.display()))?,
+        ),
+        None => None,
+    };
+    let mut view = args.view.open(None)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    ctrlc::set_handler(move || flag.store(true, Ordering::SeqCst))
+        .context("cannot watch for Ctrl-C")?;
+    let clock = Clock::new();
+    let mut port = Listener::open(&args.port, args.baud, clock)?;
+    tell(&port);
+    let mut tally = Tally::default();
+    let result = listen(&mut port, &clock, &stop, &mut view, &mut tally, &mut |bytes| match (
+        &mut file,
+        &args.write,
+    ) {
+        (Some(file), Some(path)) => {
+            file.write_all(bytes).with_context(|| format!("cannot write {}", path.display()))
+        }
+        _ => Ok(()),
+    });
+    eprintln!("{tally}");
+    result?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says what was opened, and what the user should know about it.
+fn tell(port: &Listener) {
+    let name = port.port().display();
+    let lines = match port.controls() {
+        Controls::Set => "RTS and DTR at the receive level",
+        Controls::NotSupported => "no RTS and DTR here",
+    };
+    eprintln!("listening on {name} at {} baud, read-only, {lines}; Ctrl-C ends", port.baud());
+    if let Some(window) = port.echo_window() {
+        eprintln!(
+            "k485: {name} was found echoing, as a fresh port is, and was for up to {} us after it \
+             was opened: a byte heard in that time may have gone back onto the bus. It does not \
+             echo any more, at this or a later opening",
+            window.as_micros()
+        );
+    }
+}
+
+/// The loop: bytes to records to what is shown.
+fn listen(
+    port: &mut Listener,
+    clock: &Clock,
+    stop: &AtomicBool,
+    view: &mut View,
+    tally: &mut Tally,
+    keep: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let name = port.port().display().to_string();
+    let mut framer = Framer::new(Arc::from(name.as_str()));
+    let mut pairer = Pairer::new();
+    let mut buf = vec![0; CHUNK];
+    let mut offset = 0;
+    let mut heard = Instant::now();
+    let mut result = Ok(());
+    while !stop.load(Ordering::SeqCst) && result.is_ok() {
+        match port.read(&mut buf, WAIT) {
+            Ok(Event::Bytes { n, time }) => {
+                let bytes = &buf[..n];
+                // What was heard is kept even where it cannot be shown.
+                result = keep(bytes);
+                heard = Instant::now();
+                let place = Place::Stream(offset);
+                offset += n as u64;
+                let chunk = Chunk { time: Some(time), dir: None, place, bytes };
+                framer.push(chunk, |record| pairer.push(record));
+            }
+            Ok(Event::Idle) => {
+                if heard.elapsed() >= SILENCE {
+                    framer.idle(|record| pairer.push(record));
+                }
+                pairer.tick(clock.now());
+            }
+            Ok(Event::Closed) => {
+                result =
+                    Err(anyhow::anyhow!("{name} is gone: unplugged, or its other end was closed"))
+            }
+            Err(error) => result = Err(error.into()),
+        }
+        show(&mut pairer, view, tally)?;
+        view.flush()?;
+    }
+    framer.idle(|record| pairer.push(record));
+    pairer.finish();
+    show(&mut pairer, view, tally)?;
+    view.flush()?;
+    if let Err(error) = result {
+        bail!(error);
+    }
+    Ok(())
+}
