@@ -25,6 +25,19 @@ pub enum Source {
     Unknown,
 }
 
+impl Source {
+    /// One lower-case word.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Source::Given => "given",
+            Source::Certain => "certain",
+            Source::Inferred => "inferred",
+            Source::Unknown => "unknown",
+        }
+    }
+}
+
 /// DATA bytes in every answer of address management: type, program, identity.
 const IDENTITY: usize = 14;
 

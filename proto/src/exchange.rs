@@ -247,7 +247,15 @@ impl Pairer {
                 }
                 self.returned = Some(call.id);
             }
-            None => self.bus(&record.bus).in_step = false,
+            None => {
+                let time = record.time;
+                let bus = self.buses.entry(String::from(&*record.bus)).or_default();
+                bus.in_step = false;
+                // A wait that is over is told before what came after it.
+                if bus.pending.as_ref().is_some_and(|pending| pending.expired(time)) {
+                    bus.give_up(&mut self.out);
+                }
+            }
         }
         self.out.push_back(Seen::Noise(record));
     }
@@ -338,10 +346,6 @@ impl Pairer {
         }
         bus.in_step |= sure;
         bus.last = time.or(bus.last);
-    }
-
-    fn bus(&mut self, name: &str) -> &mut Bus {
-        self.buses.entry(String::from(name)).or_default()
     }
 }
 

@@ -11,6 +11,7 @@
 //! - [`message`]: the declarations of every known function, the one place a layout is written;
 //! - [`record`], [`direction`], [`exchange`], [`host`]: what was seen, which way it went, and
 //!   requests paired with their replies under the time-outs and retries of the vendor's host;
+//! - [`line`]: what was seen as words for people;
 //! - [`unzip`](mod@unzip): the delta packing of the pressure sensor's data (not on this bus, but
 //!   in every trace of it).
 //!
@@ -35,6 +36,7 @@ pub mod exchange;
 pub mod frame;
 pub mod host;
 pub mod key;
+pub mod line;
 pub mod material;
 pub mod message;
 pub mod record;
