@@ -13,6 +13,9 @@ use crate::formats::{self, From};
 use crate::output::{self, Color};
 use crate::view::{Options, Tally, View};
 
+/// How many skipped places are told one by one.
+const COMPLAINTS: u64 = 20;
+
 /// What `k485 decode` takes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -108,7 +111,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         decode(reading, &mut view, &mut tally)?;
     }
     view.flush()?;
-    if args.view.verbose > 0 {
+    if args.view.verbose > 0 || tally.complaints > COMPLAINTS {
         eprintln!("{tally}");
     }
     if tally.records == 0 {
@@ -137,7 +140,11 @@ fn decode(reading: Reading, view: &mut View, tally: &mut Tally) -> anyhow::Resul
             Err(complaint) => {
                 tally.complaints += 1;
                 view.flush()?;
-                eprintln!("k485: {complaint} (skipped)");
+                match tally.complaints {
+                    ..COMPLAINTS => eprintln!("k485: {complaint}"),
+                    COMPLAINTS => eprintln!("k485: {complaint}; what follows is only counted"),
+                    _ => {}
+                }
             }
         }
         show(&mut pairer, view, tally)?;

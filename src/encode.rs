@@ -84,5 +84,16 @@ fn find(device: Address, text: &str) -> anyhow::Result<&'static Function> {
         bail!("{} is a function of a {}, and {device} is none", other.name, other.class.name());
     }
     let names: Vec<&str> = message::all_functions().filter(fits).map(|f| f.name).collect();
+    if let Some(near) = nearest(text, &names) {
+        bail!("{device} has no function {text:?}; did you mean {near}?");
+    }
     bail!("{device} has no function {text:?}; there are: {}", names.join(", "));
+}
+
+/// The name that a mistyped one was probably meant to be.
+pub(crate) fn nearest<'a>(text: &str, names: &[&'a str]) -> Option<&'a str> {
+    let text = text.to_ascii_uppercase().replace('-', "_");
+    let likeness = |name: &&&str| strsim::jaro_winkler(&text, &name.to_ascii_uppercase());
+    let near = names.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+    (likeness(&near) > 0.8).then_some(near)
 }

@@ -14,6 +14,8 @@ use k485_proto::message::{self, Form, Function};
 use k485_proto::slot::Slot;
 use k485_proto::status::{STATUSES, Status};
 
+use crate::encode::nearest;
+
 /// What `k485 explain` takes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -46,6 +48,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         out.write_all(&page)?;
     }
     out.flush()?;
+    if let [word] = unknown[..] {
+        let names: Vec<&str> = message::all_functions()
+            .map(|function| function.name)
+            .chain(STATUSES.iter().filter_map(|info| info.name))
+            .collect();
+        if let Some(near) = nearest(word, &names) {
+            bail!("nothing known of {word}; did you mean {near}?");
+        }
+    }
     if !unknown.is_empty() {
         bail!(
             "nothing known of {}: expected a status (RETRUDE_ERR2, 0x14), a key (key849), a \

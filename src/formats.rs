@@ -71,7 +71,12 @@ pub(crate) fn open(path: &Path, from: Option<From>) -> anyhow::Result<Reading> {
 
 fn read(name: &str, input: Box<dyn Read + Send>, from: Option<From>) -> anyhow::Result<Reading> {
     if let Some(from) = from {
-        return Ok(from.format().read(name, Box::new(io::BufReader::new(input))));
+        let mut input = io::BufReader::new(input);
+        // Text has no NUL: a binary file would give a complaint a line, for gigabytes.
+        if from != From::Raw && input.fill_buf().with_context(|| name.to_owned())?.contains(&0) {
+            bail!("{name}: is binary, not {} text (--from raw reads bytes)", from.format().name());
+        }
+        return Ok(from.format().read(name, Box::new(input)));
     }
     let formats: Vec<&dyn Format> =
         [&Trace as &dyn Format].into_iter().chain(format::ALL.iter().copied()).collect();

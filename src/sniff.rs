@@ -51,13 +51,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     // The file first: a capture must not start and then fail to be kept.
     let mut file = match &args.write {
         // Nothing already captured is overwritten.
-        Some(path) => Some(
-            OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .open(path)
-                .with_context(|| format!("cannot create {}", path.display()))?,
-        ),
+        Some(path) => {
+            Some(OpenOptions::new().write(true).create_new(true).open(path).with_context(|| {
+                let name = path.display();
+                format!("cannot create {name} (a capture is never overwritten: choose a new name)")
+            })?)
+        }
         None => None,
     };
     let mut view = args.view.open(None)?;

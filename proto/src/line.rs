@@ -160,7 +160,7 @@ fn arrow(dir: Option<Direction>) -> &'static str {
 
 fn subject(words: &mut Words, observed: &Observed, message: &Message<'_>) {
     let frame = observed.frame();
-    words.add(Role::Device, format!("{:<5}", frame.addr()));
+    words.add(Role::Device, format!("{:<6}", frame.addr()));
     let name = message.function.map_or_else(
         || format!("function 0x{:02X}", frame.func()),
         |function| function.name.to_owned(),
@@ -188,6 +188,10 @@ fn fields(words: &mut Words, message: &Message<'_>) {
 fn marks(words: &mut Words, observed: &Observed) {
     if observed.implausible {
         words.add(Role::Bad, "[implausible address]");
+    }
+    // Every traced call carries its frame bare; elsewhere it is worth a word.
+    if observed.record.origin == Origin::Bare && observed.record.call.is_none() {
+        words.add(Role::Minor, "[bare]");
     }
 }
 
