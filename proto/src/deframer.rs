@@ -129,6 +129,7 @@ fn noise_end(bytes: &[u8], end: usize) -> usize {
 }
 
 /// Judges the front of `bytes`, which must not be empty. `closed` says that no byte will follow.
+#[inline]
 fn judge(bytes: &[u8], closed: bool) -> Verdict {
     if bytes[0] != HEAD {
         let end = noise_end(bytes, MAX_FRAME);
@@ -231,6 +232,7 @@ impl Deframer {
     /// up and what is left needs more bytes.
     ///
     /// Call it until it gives `None`, then with the next chunk.
+    #[inline]
     pub fn pull<'s, 'i: 's>(&'s mut self, input: &mut &'i [u8]) -> Option<Span<'s>> {
         // Nothing undecided: judge the input where it lies, without a copy.
         if self.start == self.end {
@@ -303,6 +305,7 @@ impl Deframer {
 }
 
 impl Verdict {
+    #[inline]
     fn size(self) -> usize {
         match self {
             Verdict::Frame(size) | Verdict::Noise(size, _) => size,
@@ -310,6 +313,7 @@ impl Verdict {
         }
     }
 
+    #[inline]
     fn span(self, offset: u64, bytes: &[u8]) -> Span<'_> {
         match self {
             Verdict::Frame(_) => Span::Frame { offset, frame: Frame::checked_before(bytes) },

@@ -82,6 +82,7 @@ pub enum FrameError {
 }
 
 /// The grammar: head, address, LEN, and LEN bytes that end in the CRC.
+#[inline]
 fn packet(input: &[u8]) -> IResult<&[u8], (u8, &[u8])> {
     let (input, _) = tag(&[HEAD][..])(input)?;
     let (input, (_addr, len)) = (byte, byte).parse(input)?;
@@ -95,6 +96,7 @@ impl<'a> Frame<'a> {
     /// # Errors
     /// Every [`FrameError`] but `Trailing` and `DataTooLong`. `Truncated` means that more bytes
     /// could still make it a frame; all the others are final.
+    #[inline]
     pub fn parse(input: &'a [u8]) -> Result<(Self, &'a [u8]), FrameError> {
         let have = input.len();
         match input {
