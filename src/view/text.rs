@@ -12,7 +12,7 @@ use k485_proto::line::{self, Role, Word};
 use k485_proto::record::{Record, Time};
 
 /// Where a wrapped line goes on: behind the columns of time and latency.
-const INDENT: usize = 26;
+const INDENT: usize = 24;
 /// Bytes of noise shown without `-vv`.
 const NOISE_SHOWN: usize = 16;
 /// Before this (the year 2000) a time counts from an origin that nobody told.
@@ -94,7 +94,7 @@ impl<W: Write> Text<W> {
             (None, Some(offset)) => format!("@{offset}"),
             (None, None) => String::new(),
         };
-        let mut line = vec![word(Role::Minor, format!("{place:<12} {latency:>12}"))];
+        let mut line = vec![word(Role::Minor, format!("{place:<12} {latency:>10}"))];
         line.extend(words);
         self.line(&line)
     }

@@ -35,7 +35,9 @@ fn main() -> ExitCode {
     let trials = match std::env::var_os(VARIABLE).map(PathBuf::from) {
         Some(root) => KNOWN
             .iter()
-            .flat_map(|(name, ..)| CHECKS.map(|check| (root.join(name), *name, check)))
+            .flat_map(|(name, ..)| {
+                CHECKS.map(|check| (root.join("captures").join(name), *name, check))
+            })
             .map(|(folder, name, (title, check))| {
                 Trial::test(format!("{name}::{title}"), move || check(&folder))
             })

@@ -1,7 +1,7 @@
 //! What frames say: the declarations of every known function, and their reading.
 //!
 //! A function is declared once, in the file of its device class ([`boxes`], [`addressing`],
-//! [`motors`], [`belts`], [`rack`]), with [`function!`](self::declare). The declaration makes two
+//! [`motors`], [`belts`], [`rack`]), with `functions!` (`declare.rs`). The declaration makes two
 //! faces of the same layout: a constant table ([`Function`], [`Form`], [`Field`]), which text,
 //! JSON and the book read, and typed requests and replies, which the emulator and the host engine
 //! use. A property test holds the two equal.
