@@ -285,10 +285,10 @@ impl Pairer {
         if observed.dir != Some(Direction::Response) {
             let observed = Arc::new(observed);
             self.out.push_back(Seen::Frame(observed.clone()));
-            self.calls.insert(id, observed);
-            if self.calls.len() > OPEN_CALLS
-                && let Some((_, request)) = self.calls.pop_first()
-            {
+            // An id that comes again, as where two captures were joined, ends the call before it.
+            let again = self.calls.insert(id, observed);
+            let crowded = (self.calls.len() > OPEN_CALLS).then(|| self.calls.pop_first()).flatten();
+            for request in again.into_iter().chain(crowded.map(|(_, request)| request)) {
                 self.out.push_back(Seen::Exchange(of_call(request, None, Outcome::Unfinished)));
             }
             return;

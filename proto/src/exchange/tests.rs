@@ -221,6 +221,18 @@ fn calls_pair_their_own_frames_whatever_overlaps() {
 }
 
 #[test]
+fn a_call_id_that_comes_again_loses_no_request() {
+    let call = Some(Call { id: 1, timeout_ms: None, duration_ns: None });
+    let record = |hex: &str, dir| Record { dir, call, ..records(&[hex]).remove(0) };
+    let seen = exchanges(Vec::from([
+        record(POLL, Some(Direction::Request)),
+        record("f7020300a2da", Some(Direction::Request)),
+        record(STATE, Some(Direction::Response)),
+    ]));
+    assert_eq!(seen, ["box1/0a>- unfinished", "box2/a2>box1/0a answered"]);
+}
+
+#[test]
 fn a_live_bus_gives_up_by_the_clock() {
     let mut pairer = Pairer::new();
     pairer.push(records(&["1000 f7040300a2da"]).remove(0));

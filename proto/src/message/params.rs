@@ -94,7 +94,11 @@ pub(super) fn decode(id: Option<u8>, bytes: &[u8]) -> Value {
 /// A value's bytes from its text.
 pub(super) fn encode(id: Option<u8>, text: &str) -> Result<Vec<u8>, String> {
     let Some((_, kind)) = id.and_then(info) else {
-        return kind::hex_bytes(text);
+        // No longer than what is read.
+        return kind::hex_bytes(text)
+            .ok()
+            .filter(|bytes| bytes.len() <= MAX_SIZE)
+            .ok_or_else(|| format!("an even number of hex digits, at most {MAX_SIZE} bytes"));
     };
     let context = Context::default();
     match kind {
@@ -359,6 +363,12 @@ mod tests {
         assert_eq!(decode(of(U32), &[0, 0, 0, 1]), Value::Int(1));
         assert_eq!(decode(of(I32), &[0xff, 0xff, 0xff, 0xfe]), Value::Int(4_294_967_294));
         assert_eq!(decode(of(I16), &[0xff, 0xff]), Value::Int(-1));
+        // Bytes of an unknown parameter are written only as far as they are read.
+        assert_eq!(encode(Some(227), "00112233"), Ok(Vec::from([0x00, 0x11, 0x22, 0x33])));
+        assert_eq!(
+            encode(None, "0011223344"),
+            Err("an even number of hex digits, at most 4 bytes".to_string())
+        );
         // Another size, or an unknown parameter: bytes.
         assert_eq!(decode(float, &[1]), Value::Bytes(Vec::from([1])));
         assert_eq!(decode(Some(227), &[1, 0]), Value::Bytes(Vec::from([1, 0])));

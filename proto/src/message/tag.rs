@@ -28,11 +28,20 @@ pub fn entries(data: &[u8]) -> (Vec<(char, &[u8])>, &[u8]) {
     }
 }
 
-/// One group a slot; what is no entry is kept as `rest`.
+/// One group a slot; what is no entry is kept as `rest`. So is a slot's second entry, and all
+/// behind it: nobody knows which of the two counts, and a JSON reader would drop one.
 pub(super) fn tags_value(data: &[u8]) -> Value {
-    let (entries, rest) = entries(data);
-    let mut parts: Vec<(String, Value)> =
-        entries.iter().map(|(letter, body)| (letter.to_string(), record_value(body))).collect();
+    let mut parts: Vec<(String, Value)> = Vec::new();
+    let mut rest = data;
+    for (letter, body) in entries(data).0 {
+        let name = letter.to_string();
+        if parts.iter().any(|(known, _)| *known == name) {
+            break;
+        }
+        parts.push((name, record_value(body)));
+        // The letter, `:` and `;`.
+        rest = &rest[body.len() + 3..];
+    }
     if !rest.is_empty() {
         parts.push(("rest".to_string(), Value::Text(escape_ascii(rest))));
     }
@@ -55,4 +64,18 @@ pub(super) fn record_value(body: &[u8]) -> Value {
     }
     parts.push(raw);
     Value::Group(parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_that_is_told_twice_is_one_group() {
+        let shown = |data: &[u8]| tags_value(data).to_string();
+        assert_eq!(shown(b"A:busy;B:none;"), "{A={raw=busy} B={raw=none}}");
+        assert_eq!(shown(b"A:busy;A:none;B:none;"), "{A={raw=busy} rest=A:none;B:none;}");
+        assert_eq!(shown(b"A:busy;C:no"), "{A={raw=busy} rest=C:no}");
+        assert_eq!(shown(b""), "{}");
+    }
 }
