@@ -111,3 +111,8 @@ pub(crate) fn file(folder: &tempfile::TempDir, name: &str, content: &[u8]) -> St
     std::fs::write(&path, content).expect("a temporary file");
     path.to_str().expect("UTF-8").to_owned()
 }
+
+/// Lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    k485_proto::frame::Hex(bytes).to_string()
+}
