@@ -1,0 +1,352 @@
+//! `k485 sniff` on real pseudo-terminals: what it shows and when, how it ends, and that nothing
+//! comes back.
+
+mod common;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::{bytes, command, folder, k485, sample_lines};
+use k485_link::Pty;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+/// Far longer than anything here takes; a test that waits so long fails.
+const LONG: Duration = Duration::from_secs(20);
+
+/// A running `k485 sniff`. It is killed when a test fails.
+struct Sniff {
+    child: Child,
+    out: Receiver<String>,
+    err: Receiver<String>,
+}
+
+/// The lines of a pipe as they come; the channel ends with the pipe.
+fn lines(pipe: impl std::io::Read + Send + 'static) -> Receiver<String> {
+    let (sender, lines) = channel();
+    thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    lines
+}
+
+/// The next line; `None` when there are no more.
+#[track_caller]
+fn next(lines: &Receiver<String>) -> Option<String> {
+    match lines.recv_timeout(LONG) {
+        Ok(line) => Some(line),
+        Err(RecvTimeoutError::Disconnected) => None,
+        Err(RecvTimeoutError::Timeout) => panic!("no line within {LONG:?}"),
+    }
+}
+
+impl Sniff {
+    /// Starts it on a port and waits until it listens.
+    #[track_caller]
+    fn start(port: &Path, args: &[&str]) -> Sniff {
+        let mut child = command(["sniff", port.to_str().unwrap()].iter().chain(args))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("k485 runs");
+        let out = lines(child.stdout.take().unwrap());
+        let err = lines(child.stderr.take().unwrap());
+        let sniff = Sniff { child, out, err };
+        let told = next(&sniff.err).unwrap_or_default();
+        let expected = format!("listening on {} at 230400 baud, read-only, ", port.display());
+        assert!(told.starts_with(&expected), "{told}");
+        sniff
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("it runs");
+    }
+
+    /// The exit code, and what is left of stdout and stderr.
+    #[track_caller]
+    fn end(mut self) -> (Option<i32>, Vec<String>, Vec<String>) {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        out.extend(std::iter::from_fn(|| next(&self.out)));
+        err.extend(std::iter::from_fn(|| next(&self.err)));
+        (self.child.wait().expect("it ends").code(), out, err)
+    }
+}
+
+impl Drop for Sniff {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Whether anything comes out of our end within this time.
+fn hears_something(pty: &Pty, wait: Duration) -> bool {
+    let mut fds = [PollFd::new(pty, PollFlags::IN)];
+    let wait = Timespec::try_from(wait).unwrap();
+    poll(&mut fds, Some(&wait)).unwrap() > 0
+}
+
+/// Waits until a file has so many bytes.
+#[track_caller]
+fn wait_for_bytes(file: &Path, size: usize) {
+    let start = Instant::now();
+    loop {
+        let have = fs::metadata(file).unwrap().len();
+        if have >= size as u64 {
+            return;
+        }
+        assert!(start.elapsed() < LONG, "{have} of {size} bytes");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The line of an exchange without its times.
+fn said(line: &str) -> &str {
+    line.get(24..).unwrap_or(line)
+}
+
+const POLL: &str = "f70203ff0a5c";
+const STATE: &str = "f70207000a182700004c";
+const SAID: &str = "box2   GET_BOX_STATE -> OK temperature=24 C humidity=39 % ran=none state=idle";
+
+#[test]
+fn live_and_silent() {
+    let mut pty = Pty::open().unwrap();
+    let sniff = Sniff::start(pty.path(), &[]);
+    let sample = sample_lines();
+    let mut exchanges = 0;
+    for frame in &sample {
+        pty.write_all(frame).unwrap();
+    }
+    // It is all shown while the port is open and the bus goes silent behind it.
+    let start = Instant::now();
+    let mut out = Vec::new();
+    while exchanges < 97 {
+        let line = next(&sniff.out).expect("it runs on");
+        exchanges += usize::from(line.contains("-> OK"));
+        out.push(line);
+    }
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert!(out[0].starts_with("-- 20"), "{}", out[0]);
+    assert_eq!(out.iter().filter(|line| line.contains("noise: ")).count(), 2);
+
+    // And a single exchange later too, at once.
+    pty.write_all(&bytes(POLL)).unwrap();
+    pty.write_all(&bytes(STATE)).unwrap();
+    let start = Instant::now();
+    while said(&next(&sniff.out).expect("it runs on")) != SAID {}
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+
+    assert!(!hears_something(&pty, Duration::from_millis(100)), "the bus heard something");
+    sniff.signal(Signal::INT);
+    let (code, _, err) = sniff.end();
+    assert_eq!(code, Some(0));
+    assert_eq!(err.len(), 1, "{err:?}");
+    assert!(err[0].starts_with("225 frames, "), "{}", err[0]);
+    assert!(
+        err[0].contains("98 answered") && err[0].contains("noise: 10 bytes in 2 places"),
+        "{}",
+        err[0]
+    );
+    assert!(!hears_something(&pty, Duration::from_millis(100)), "the bus heard something");
+}
+
+#[test]
+fn ends_with_a_summary() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let mut pty = Pty::open().unwrap();
+        let folder = folder();
+        let kept = folder.path().join("bus.raw");
+        let sniff = Sniff::start(pty.path(), &["-w", kept.to_str().unwrap()]);
+        // A request that is open at the end, and half a frame.
+        pty.write_all(&bytes(POLL)).unwrap();
+        pty.write_all(&bytes("f701")).unwrap();
+        wait_for_bytes(&kept, 8);
+        sniff.signal(signal);
+        let start = Instant::now();
+        let (code, out, err) = sniff.end();
+        assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+        assert_eq!(code, Some(0), "{err:?}");
+        let summary = "1 frames, 1 exchanges (1 unfinished), noise: 2 bytes in 1 places, never \
+                       answered: box2";
+        assert_eq!(err, [summary]);
+        let all = out.join("\n");
+        assert!(all.contains("box2   GET_BOX_STATE -> no reply before the capture ends"), "{all}");
+        assert!(all.contains("noise: 2 bytes at 6: truncated: 2 of 3 bytes f701"), "{all}");
+    }
+}
+
+#[test]
+fn keeps_the_bytes() {
+    let mut pty = Pty::open().unwrap();
+    let folder = folder();
+    let kept = folder.path().join("bus.raw");
+    let kept_name = kept.to_str().unwrap();
+    let sniff = Sniff::start(pty.path(), &["-w", kept_name]);
+    let mut wire = sample_lines().concat();
+    wire.extend((0..=255).rev());
+    pty.write_all(&wire).unwrap();
+    // In the file as they come, not only at the end.
+    wait_for_bytes(&kept, wire.len());
+    assert_eq!(fs::read(&kept).unwrap(), wire);
+    sniff.signal(Signal::INT);
+    let (code, live, _) = sniff.end();
+    assert_eq!(code, Some(0));
+    assert_eq!(fs::read(&kept).unwrap(), wire);
+
+    // The file decodes to what was shown, but for the times.
+    let again = k485(["decode", kept_name]).clean();
+    let replies = |lines: &mut dyn Iterator<Item = &str>| -> Vec<String> {
+        lines.filter(|line| line.contains("-> OK")).map(|line| said(line).to_owned()).collect()
+    };
+    let live = replies(&mut live.iter().map(String::as_str));
+    assert!(live.len() >= 97);
+    assert_eq!(replies(&mut again.lines()), live);
+
+    // Nothing captured is overwritten.
+    let err = k485(["sniff", pty.path().to_str().unwrap(), "-w", kept_name]).failed(1);
+    assert!(err.starts_with(&format!("k485: cannot create {kept_name}: File exists")), "{err}");
+    assert_eq!(fs::read(&kept).unwrap(), wire);
+}
+
+#[test]
+fn a_port_that_goes_away() {
+    let mut pty = Pty::open().unwrap();
+    let name = pty.path().display().to_string();
+    let sniff = Sniff::start(pty.path(), &[]);
+    pty.write_all(&bytes(&format!("{POLL}{STATE}{POLL}"))).unwrap();
+    while said(&next(&sniff.out).expect("it runs on")) != SAID {}
+    drop(pty);
+    let (code, out, err) = sniff.end();
+    assert_eq!(code, Some(1));
+    let open = "box2   GET_BOX_STATE -> no reply before the capture ends";
+    assert!(out.iter().any(|line| said(line) == open), "{out:?}");
+    assert!(err[0].starts_with("3 frames, 2 exchanges (1 answered, 1 unfinished)"), "{err:?}");
+    let gone = format!("k485: {name} is gone: unplugged, or its other end was closed");
+    assert_eq!(err[1..], [gone]);
+}
+
+#[test]
+fn json_lines() {
+    let mut pty = Pty::open().unwrap();
+    let sniff = Sniff::start(pty.path(), &["--to", "json"]);
+    pty.write_all(&bytes(POLL)).unwrap();
+    thread::sleep(Duration::from_millis(20));
+    pty.write_all(&bytes(STATE)).unwrap();
+    let line: Value = serde_json::from_str(&next(&sniff.out).unwrap()).unwrap();
+    assert_eq!(line["type"], "exchange");
+    assert_eq!(line["outcome"], "answered");
+    assert_eq!(line["latency_source"], "wire");
+    // It is what this process was late, too; but never less than nothing.
+    assert!(line["latency_ms"].as_f64().unwrap() >= 0.0, "{line}");
+    assert!(line["time"].as_f64().unwrap() > 1.7e9, "{line}");
+    assert_eq!(line["bus"], pty.path().to_str().unwrap());
+    assert_eq!(line["response"]["fields"]["temperature"], 24);
+    assert_eq!((&line["request"]["offset"], &line["response"]["offset"]), (&0.into(), &6.into()));
+    sniff.signal(Signal::INT);
+    assert_eq!(sniff.end().0, Some(0));
+
+    let sniff = Sniff::start(pty.path(), &["--to", "json", "--frames"]);
+    pty.write_all(&bytes(&format!("{POLL}00{STATE}"))).unwrap();
+    let kinds: Vec<Value> = (0..3)
+        .map(|_| serde_json::from_str::<Value>(&next(&sniff.out).unwrap()).unwrap()["type"].take())
+        .collect();
+    assert_eq!(kinds, ["frame", "noise", "frame"]);
+    sniff.signal(Signal::INT);
+    assert_eq!(sniff.end().0, Some(0));
+}
+
+#[test]
+fn a_wrong_port() {
+    let err = k485(["sniff", "/dev/no-such-port"]).failed(1);
+    assert!(err.starts_with("k485: /dev/no-such-port: there is no such port; there "), "{err}");
+    let sample = common::sample();
+    let err = k485(["sniff", sample.to_str().unwrap()]).failed(1);
+    assert!(
+        err.contains("this is a file, not a serial port; to decode a file use `k485 decode`"),
+        "{err}"
+    );
+    let err = k485(["sniff", "/dev/null"]).failed(1);
+    assert!(err.contains("not a serial port"), "{err}");
+    let err = k485(["sniff", "/dev"]).failed(1);
+    assert!(err.contains("a directory, not a serial port; give one of the ports in it"), "{err}");
+    assert_eq!(k485(["sniff"]).code, Some(2));
+
+    // A second listener would take bytes away from the first.
+    let pty = Pty::open().unwrap();
+    let sniff = Sniff::start(pty.path(), &[]);
+    let err = k485(["sniff", pty.path().to_str().unwrap()]).failed(1);
+    assert!(err.contains("another program is using the port"), "{err}");
+    sniff.signal(Signal::INT);
+    assert_eq!(sniff.end().0, Some(0));
+}
+
+/// A corrupted LEN makes what follows look like the inside of a long frame. When the bus then goes
+/// silent, nothing more comes to complete it.
+#[test]
+fn frames_behind_a_corrupted_length() {
+    let mut pty = Pty::open().unwrap();
+    let sniff = Sniff::start(pty.path(), &[]);
+    let damaged = POLL.replacen("f70203", "f702f3", 1);
+    pty.write_all(&bytes(&format!("{damaged}{POLL}{STATE}"))).unwrap();
+    // No more traffic: it is let go by the silence alone.
+    let mut out = Vec::new();
+    let start = Instant::now();
+    loop {
+        out.push(next(&sniff.out).expect("it runs on"));
+        if said(out.last().unwrap()) == SAID {
+            break;
+        }
+    }
+    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    assert!(start.elapsed() >= Duration::from_millis(100), "a gap inside a frame is no end of it");
+    assert!(out.iter().any(|line| line.contains("noise: ") && line.contains(&damaged)), "{out:?}");
+    // A frame that comes in two parts, with a short gap between, stays one.
+    let (head, tail) = STATE.split_at(8);
+    for part in [POLL, head] {
+        pty.write_all(&bytes(part)).unwrap();
+    }
+    thread::sleep(Duration::from_millis(30));
+    pty.write_all(&bytes(tail)).unwrap();
+    assert_eq!(said(&next(&sniff.out).unwrap()), SAID);
+    sniff.signal(Signal::INT);
+    assert_eq!(sniff.end().0, Some(0));
+}
+
+#[test]
+fn a_reader_that_has_seen_enough() {
+    let mut pty = Pty::open().unwrap();
+    let mut child = command(["sniff", pty.path().to_str().unwrap()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let err = lines(child.stderr.take().unwrap());
+    assert!(next(&err).unwrap().starts_with("listening on "));
+    drop(child.stdout.take());
+    let start = Instant::now();
+    let code = loop {
+        // More than once: while another test starts its child, that one has our pipe too.
+        pty.write_all(&bytes(&format!("{POLL}{STATE}"))).unwrap();
+        match child.try_wait().unwrap() {
+            Some(status) => break status.code(),
+            None if start.elapsed() > LONG => {
+                let _ = child.kill();
+                panic!("it runs on without a reader");
+            }
+            None => thread::sleep(Duration::from_millis(50)),
+        }
+    };
+    assert_eq!(code, Some(0));
+}
