@@ -68,16 +68,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let clock = Clock::new();
     let mut port = Listener::open(&args.port, args.baud, clock)?;
     tell(&port);
-    let mut tally = Tally::default();
-    let result = listen(&mut port, &clock, &stop, &mut view, &mut tally, &mut |bytes| match (
-        &mut file,
-        &args.write,
-    ) {
-        (Some(file), Some(path)) => {
-            file.write_all(bytes).with_context(|| format!("cannot write {}", path.display()))
-        }
-        _ => Ok(()),
-    });
+    let result =
+        listen(&mut port, &clock, &stop, &mut shown, &mut |bytes| match (&mut file, &args.write) {
+            (Some(file), Some(path)) => {
+                file.write_all(bytes).with_context(|| format!("cannot write {}", path.display()))
+            }
+            _ => Ok(()),
+        });
     eprintln!("{}", shown.tally);
     result?;
     Ok(ExitCode::SUCCESS)
