@@ -3,18 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::bail;
 use clap::ValueEnum;
-use k485_proto::exchange::Pairer;
-use k485_sniffer::capture::Reading;
-use k485_sniffer::format::hex::read_hex_text;
+use k485_proto::exchange::Seen;
 
-use crate::formats::{self, From};
+use crate::input::{InputArgs, Sink};
 use crate::output::{self, Color};
 use crate::view::{Options, Tally, View};
-
-/// How many skipped places are told one by one.
-const COMPLAINTS: u64 = 20;
 
 /// What `k485 decode` takes.
 #[derive(Debug, clap::Args)]
@@ -29,15 +23,8 @@ Examples:
   k485 decode --frames -vv dump.bin
   k485 decode --to json trace-folder | jq 'select(.outcome==\"timeout\")'")]
 pub(crate) struct Args {
-    /// Captures; `-` is stdin, a folder is read as traces
-    #[arg(value_name = "FILE", required_unless_present = "hex")]
-    files: Vec<PathBuf>,
-    /// Frames as hex text, instead of a file
-    #[arg(long, value_name = "HEX", conflicts_with_all = ["files", "from"])]
-    hex: Vec<String>,
-    /// The format, instead of detecting it
-    #[arg(long)]
-    from: Option<From>,
+    #[command(flatten)]
+    input: InputArgs,
     #[command(flatten)]
     view: ViewArgs,
     /// Write here instead of to stdout
@@ -90,74 +77,39 @@ impl ViewArgs {
     }
 }
 
+/// Shows what is seen, and counts it.
+pub(crate) struct Shown {
+    /// Where it is shown.
+    pub(crate) view: View,
+    /// The counts.
+    pub(crate) tally: Tally,
+}
+
+impl Sink for Shown {
+    fn heading(&mut self, name: &str) -> anyhow::Result<()> {
+        Ok(self.view.heading(name)?)
+    }
+
+    fn seen(&mut self, seen: &Seen) -> anyhow::Result<()> {
+        self.tally.count(seen);
+        Ok(self.view.show(seen)?)
+    }
+
+    fn flush(&mut self) -> anyhow::Result<()> {
+        Ok(self.view.flush()?)
+    }
+}
+
 /// Decodes the captures.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if let Some(output) = &args.output {
-        // The input would be gone before its first byte is read.
-        if let Some(file) = args.files.iter().find(|file| same_file(file, output)) {
-            bail!("{} is both input and output", file.display());
-        }
+        args.input.refuse_output(output)?;
     }
-    let mut view = args.view.open(args.output.as_deref())?;
-    let mut tally = Tally::default();
-    for text in &args.hex {
-        decode(read_hex_text("--hex", text), &mut view, &mut tally)?;
+    let view = args.view.open(args.output.as_deref())?;
+    let mut shown = Shown { view, tally: Tally::default() };
+    let skipped = args.input.read(&mut shown)?;
+    if args.view.verbose > 0 {
+        eprintln!("{}", shown.tally);
     }
-    for file in &args.files {
-        let reading = formats::open(file, args.from)?;
-        if args.files.len() > 1 {
-            view.heading(&file.display().to_string())?;
-        }
-        decode(reading, &mut view, &mut tally)?;
-    }
-    view.flush()?;
-    if args.view.verbose > 0 || tally.complaints > COMPLAINTS {
-        eprintln!("{tally}");
-    }
-    if tally.records == 0 {
-        bail!(
-            "no frame and no byte found{}",
-            if tally.complaints > 0 { ", see above" } else { "" }
-        );
-    }
-    Ok(if tally.complaints > 0 { ExitCode::from(3) } else { ExitCode::SUCCESS })
-}
-
-/// Whether two paths name one existing file.
-fn same_file(a: &Path, b: &Path) -> bool {
-    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
-}
-
-fn decode(reading: Reading, view: &mut View, tally: &mut Tally) -> anyhow::Result<()> {
-    let mut pairer = Pairer::new();
-    for item in reading {
-        match item {
-            Ok(record) => pairer.push(record),
-            Err(complaint) if complaint.fatal => {
-                view.flush()?;
-                bail!("{complaint}");
-            }
-            Err(complaint) => {
-                tally.complaints += 1;
-                view.flush()?;
-                match tally.complaints {
-                    ..COMPLAINTS => eprintln!("k485: {complaint}"),
-                    COMPLAINTS => eprintln!("k485: {complaint}; what follows is only counted"),
-                    _ => {}
-                }
-            }
-        }
-        show(&mut pairer, view, tally)?;
-    }
-    pairer.finish();
-    show(&mut pairer, view, tally)
-}
-
-/// Shows what the pairer has.
-pub(crate) fn show(pairer: &mut Pairer, view: &mut View, tally: &mut Tally) -> anyhow::Result<()> {
-    while let Some(seen) = pairer.pull() {
-        tally.count(&seen);
-        view.show(&seen)?;
-    }
-    Ok(())
+    Ok(if skipped > 0 { ExitCode::from(3) } else { ExitCode::SUCCESS })
 }

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, anyhow, bail};
 use k485_proto::address::{Address, Class};
+use k485_proto::dialect::K2;
 use k485_proto::frame::{Frame, Hex};
-use k485_proto::message::{self, Function};
+use k485_proto::message::Function;
 use k485_proto::status::Status;
 
 /// What `k485 encode` takes.
@@ -69,7 +70,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 fn find(device: Address, text: &str) -> anyhow::Result<&'static Function> {
     let code = text.strip_prefix("0x").and_then(|hex| u8::from_str_radix(hex, 16).ok());
     if let Some(code) = code {
-        return message::find(device, code)
+        return K2
+            .find(device, code)
             .ok_or_else(|| anyhow!("{device} has no function {text} that is known"));
     }
     let class = device.class();
@@ -77,13 +79,13 @@ fn find(device: Address, text: &str) -> anyhow::Result<&'static Function> {
     let fits = |f: &&Function| {
         Some(f.class) == class || f.class == Class::Addressing || device == Address::ALL
     };
-    if let Some(function) = message::all_functions().filter(fits).find(named) {
+    if let Some(function) = K2.all_functions().filter(fits).find(named) {
         return Ok(function);
     }
-    if let Some(other) = message::all_functions().find(named) {
+    if let Some(other) = K2.all_functions().find(named) {
         bail!("{} is a function of a {}, and {device} is none", other.name, other.class.name());
     }
-    let names: Vec<&str> = message::all_functions().filter(fits).map(|f| f.name).collect();
+    let names: Vec<&str> = K2.all_functions().filter(fits).map(|f| f.name).collect();
     if let Some(near) = nearest(text, &names) {
         bail!("{device} has no function {text:?}; did you mean {near}?");
     }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use k485_proto::address::{Address, Class, Device};
+use k485_proto::dialect::K2;
 use k485_proto::direction;
 use k485_proto::frame::{Frame, Hex};
 use k485_proto::key::{self, Key};
@@ -49,7 +50,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     out.flush()?;
     if let [word] = unknown[..] {
-        let names: Vec<&str> = message::all_functions()
+        let names: Vec<&str> = K2
+            .all_functions()
             .map(|function| function.name)
             .chain(STATUSES.iter().filter_map(|info| info.name))
             .collect();
@@ -83,7 +85,7 @@ fn explain(word: &str, out: &mut Vec<u8>) -> io::Result<()> {
         self::key(key, out)?;
     }
     let spoken = word.replace('-', "_");
-    for function in message::all_functions() {
+    for function in K2.all_functions() {
         let named = function.name.eq_ignore_ascii_case(&spoken);
         if named || byte == Some(function.code) {
             self::function(function, out)?;
@@ -254,8 +256,8 @@ fn frame(word: &str, out: &mut Vec<u8>) -> io::Result<()> {
     let bytes =
         if Frame::is_bare(&bytes) { Frame::from_bare(&bytes).unwrap_or(bytes) } else { bytes };
     let Ok(frame) = Frame::from_bytes(&bytes) else { return Ok(()) };
-    let dir = direction::certain(&frame);
-    let message = message::decode(&frame, dir, None);
+    let dir = direction::certain(&frame, &K2);
+    let message = K2.decode(&frame, dir, None);
     let name = message.function.map_or("unknown function", |function| function.name);
     let side = dir.map_or("frame", |dir| dir.name());
     writeln!(

@@ -12,6 +12,7 @@ mod decode;
 mod encode;
 mod explain;
 mod formats;
+mod input;
 mod output;
 mod sniff;
 mod unzip;

@@ -13,8 +13,9 @@ use k485_link::{BAUD, Clock, Controls, Event, Listener};
 use k485_proto::exchange::Pairer;
 use k485_sniffer::framer::{Chunk, Framer, Place};
 
-use crate::decode::{ViewArgs, show};
-use crate::view::{Tally, View};
+use crate::decode::{Shown, ViewArgs};
+use crate::input::{Sink, pull};
+use crate::view::Tally;
 
 /// How long a read waits: the longest that Ctrl-C takes to end it.
 const WAIT: Duration = Duration::from_millis(50);
@@ -59,7 +60,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
         None => None,
     };
-    let mut view = args.view.open(None)?;
+    let mut shown = Shown { view: args.view.open(None)?, tally: Tally::default() };
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
     ctrlc::set_handler(move || flag.store(true, Ordering::SeqCst))
@@ -67,17 +68,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let clock = Clock::new();
     let mut port = Listener::open(&args.port, args.baud, clock)?;
     tell(&port);
-    let mut tally = Tally::default();
-    let result = listen(&mut port, &clock, &stop, &mut view, &mut tally, &mut |bytes| match (
-        &mut file,
-        &args.write,
-    ) {
-        (Some(file), Some(path)) => {
-            file.write_all(bytes).with_context(|| format!("cannot write {}", path.display()))
-        }
-        _ => Ok(()),
-    });
-    eprintln!("{tally}");
+    let result =
+        listen(&mut port, &clock, &stop, &mut shown, &mut |bytes| match (&mut file, &args.write) {
+            (Some(file), Some(path)) => {
+                file.write_all(bytes).with_context(|| format!("cannot write {}", path.display()))
+            }
+            _ => Ok(()),
+        });
+    eprintln!("{}", shown.tally);
     result?;
     Ok(ExitCode::SUCCESS)
 }
@@ -105,8 +103,7 @@ fn listen(
     port: &mut Listener,
     clock: &Clock,
     stop: &AtomicBool,
-    view: &mut View,
-    tally: &mut Tally,
+    shown: &mut dyn Sink,
     keep: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let name = port.port().display().to_string();
@@ -140,13 +137,13 @@ fn listen(
             }
             Err(error) => result = Err(error.into()),
         }
-        show(&mut pairer, view, tally)?;
-        view.flush()?;
+        pull(&mut pairer, shown)?;
+        shown.flush()?;
     }
     framer.idle(|record| pairer.push(record));
     pairer.finish();
-    show(&mut pairer, view, tally)?;
-    view.flush()?;
+    pull(&mut pairer, shown)?;
+    shown.flush()?;
     if let Err(error) = result {
         bail!(error);
     }

@@ -90,10 +90,6 @@ impl View {
 /// Counts of what was seen, for the summary.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    /// Frames and stretches of noise.
-    pub(crate) records: u64,
-    /// Places of the input that were skipped.
-    pub(crate) complaints: u64,
     frames: u64,
     noise: u64,
     noise_bytes: u64,
@@ -108,19 +104,15 @@ impl Tally {
     pub(crate) fn count(&mut self, seen: &Seen) {
         match seen {
             Seen::Frame(frame) => {
-                self.records += 1;
                 self.frames += 1;
                 self.implausible += u64::from(frame.implausible);
             }
             Seen::Noise(record) => {
-                self.records += 1;
                 self.noise += 1;
                 self.noise_bytes += record.bytes.len() as u64;
             }
             Seen::Exchange(exchange) => {
                 *self.outcomes.entry(exchange.outcome.name()).or_default() += 1;
-                // A return whose call is missing has no frame of its own, and still is a record.
-                self.records += u64::from(exchange.subject().is_none());
                 if let Some(request) = &exchange.request {
                     let (asked, answered) = self.asked.entry(request.frame().addr()).or_default();
                     let expected = exchange.outcome != Outcome::NoReplyExpected;
@@ -157,9 +149,6 @@ impl fmt::Display for Tally {
             .collect();
         if !silent.is_empty() {
             write!(f, ", never answered: {}", silent.join(" "))?;
-        }
-        if self.complaints > 0 {
-            write!(f, ", {} places of the input skipped", self.complaints)?;
         }
         Ok(())
     }

@@ -46,7 +46,6 @@ pub enum Device {
 
 /// A family of devices that share one table of functions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "lowercase"))]
 pub enum Class {
     /// Filament boxes, with FE, EA and EB.
     Box,
@@ -58,10 +57,12 @@ pub enum Class {
     Rack,
     /// Address management, on any address: A0–A3 and 0B to everyone.
     Addressing,
+    /// A class that a dialect adds, by its name.
+    Other(&'static str),
 }
 
 impl Class {
-    /// All classes, in the order of the book.
+    /// The classes of this crate, in the order of the book.
     pub const ALL: [Class; 5] =
         [Class::Box, Class::Addressing, Class::Motor, Class::Belt, Class::Rack];
 
@@ -74,6 +75,7 @@ impl Class {
             Class::Belt => "belt",
             Class::Rack => "rack",
             Class::Addressing => "addressing",
+            Class::Other(name) => name,
         }
     }
 }

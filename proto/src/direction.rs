@@ -6,6 +6,7 @@
 //! [`exchange`](crate::exchange) keeps.
 
 use crate::address::Class;
+use crate::dialect::Dialect;
 use crate::frame::Frame;
 use crate::message::{self, Function};
 use crate::record::Direction;
@@ -43,7 +44,7 @@ const IDENTITY: usize = 14;
 
 /// The direction, where the frame alone leaves no doubt.
 #[must_use]
-pub fn certain(frame: &Frame<'_>) -> Option<Direction> {
+pub fn certain(frame: &Frame<'_>, dialect: &Dialect) -> Option<Direction> {
     use Direction::{Request, Response};
     let data = frame.data();
     match frame.status() {
@@ -59,7 +60,7 @@ pub fn certain(frame: &Frame<'_>) -> Option<Direction> {
         0xa0 => 13,
         0xa1 => 2,
         0xa2 | 0xa3 => 0,
-        _ => return by_layout(frame),
+        _ => return by_layout(frame, dialect),
     };
     match data.len() {
         IDENTITY => Some(Response),
@@ -69,9 +70,9 @@ pub fn certain(frame: &Frame<'_>) -> Option<Direction> {
 }
 
 /// By what the declared layouts allow.
-fn by_layout(frame: &Frame<'_>) -> Option<Direction> {
-    let class = frame.addr().class()?;
-    let Some(function) = message::find(frame.addr(), frame.func()) else {
+fn by_layout(frame: &Frame<'_>, dialect: &Dialect) -> Option<Direction> {
+    let class = dialect.class(frame.addr())?;
+    let Some(function) = dialect.find(frame.addr(), frame.func()) else {
         // Requests to boxes and the rack carry FF, so what has 00 is a reply, known or not.
         return (matches!(class, Class::Box | Class::Rack)).then_some(Direction::Response);
     };
@@ -102,28 +103,30 @@ fn fits_reply(function: &'static Function, frame: &Frame<'_>) -> bool {
 /// whole. True for an address in no table, for a box's kind of request elsewhere, and for a
 /// function that this device's class lacks and another one has.
 #[must_use]
-pub fn is_implausible(frame: &Frame<'_>) -> bool {
+pub fn is_implausible(frame: &Frame<'_>, dialect: &Dialect) -> bool {
     let addr = frame.addr();
-    if addr.is_implausible() {
+    if dialect.is_unknown(addr) {
         return true;
     }
-    let Some(class) = addr.class() else {
+    let Some(class) = dialect.class(addr) else {
         return false;
     };
-    if frame.status() == Status::REQUEST && !matches!(class, Class::Box | Class::Rack) {
+    let spoken = matches!(class, Class::Box | Class::Rack | Class::Other(_));
+    if frame.status() == Status::REQUEST && !spoken {
         return true;
     }
-    message::find(addr, frame.func()).is_none()
-        && message::all_functions().any(|f| f.code == frame.func() && f.class != class)
+    dialect.find(addr, frame.func()).is_none()
+        && dialect.all_functions().any(|f| f.code == frame.func() && f.class != class)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dialect::K2;
     use crate::message::kind::hex_bytes;
 
     fn of(hex: &str) -> Option<Direction> {
-        certain(&Frame::from_bytes(&hex_bytes(hex).unwrap()).unwrap())
+        certain(&Frame::from_bytes(&hex_bytes(hex).unwrap()).unwrap(), &K2)
     }
 
     #[test]
@@ -164,7 +167,7 @@ mod tests {
         let implausible = |addr: u8, status: u8, func: u8| {
             let raw =
                 Frame::to_vec(crate::address::Address(addr), Status(status), func, &[]).unwrap();
-            is_implausible(&Frame::from_bytes(&raw).unwrap())
+            is_implausible(&Frame::from_bytes(&raw).unwrap(), &K2)
         };
         assert!(implausible(0x41, 0xff, 0x0a));
         assert!(implausible(0x81, 0xff, 0x0a));

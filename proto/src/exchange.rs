@@ -15,10 +15,11 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use crate::dialect::{Dialect, K2};
 use crate::direction::{self, Source};
 use crate::frame::Frame;
 use crate::host;
-use crate::message::{self, Message};
+use crate::message::Message;
 use crate::record::{Direction, Record, Time, Verdict};
 
 /// How many requests that timed out are kept for a reply that comes late.
@@ -41,6 +42,8 @@ pub struct Observed {
     pub implausible: bool,
     /// The request that this frame answers, where it was seen.
     pub request: Option<Arc<Observed>>,
+    /// The dialect that it is read in.
+    pub dialect: &'static Dialect,
 }
 
 impl Observed {
@@ -54,7 +57,7 @@ impl Observed {
     #[must_use]
     pub fn message(&self) -> Message<'_> {
         let request = self.request.as_deref().map(Observed::frame);
-        message::decode(&self.frame(), self.dir, request.as_ref())
+        self.dialect.decode(&self.frame(), self.dir, request.as_ref())
     }
 }
 
@@ -157,7 +160,10 @@ impl Pending {
     fn expired(&self, now: Option<Time>) -> bool {
         match (self.sent, now) {
             (Some(sent), Some(now)) => {
-                let wait = i64::from(host::policy(&self.first.frame()).timeout_ms) * 5 / 4 + 20;
+                let wait =
+                    i64::from(host::policy(&self.first.frame(), self.first.dialect).timeout_ms) * 5
+                        / 4
+                        + 20;
                 now.since(sent) > wait * Time::MILLISECOND
             }
             _ => false,
@@ -166,8 +172,9 @@ impl Pending {
 }
 
 /// What is known of one bus.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Bus {
+    dialect: &'static Dialect,
     pending: Option<Pending>,
     expired: VecDeque<Pending>,
     /// Whether the sequence so far is without gaps: true once a frame was certain, false after
@@ -178,8 +185,9 @@ struct Bus {
 }
 
 /// Pairs the records of a capture. Push records in their order, pull what comes of them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Pairer {
+    dialect: &'static Dialect,
     buses: BTreeMap<String, Bus>,
     calls: BTreeMap<u64, Arc<Observed>>,
     /// The call that returned last: more of its bytes may follow.
@@ -189,11 +197,30 @@ pub struct Pairer {
     now: Option<Time>,
 }
 
+impl Default for Pairer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Pairer {
-    /// A pairer at the start of a capture.
+    /// A pairer at the start of a capture of the K2 dialect.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self::with_dialect(&K2)
+    }
+
+    /// A pairer at the start of a capture of this dialect.
+    #[must_use]
+    pub fn with_dialect(dialect: &'static Dialect) -> Self {
+        Pairer {
+            dialect,
+            buses: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            returned: None,
+            out: VecDeque::new(),
+            now: None,
+        }
     }
 
     /// Takes the next record.
@@ -249,7 +276,10 @@ impl Pairer {
             }
             None => {
                 let time = record.time;
-                let bus = self.buses.entry(String::from(&*record.bus)).or_default();
+                let bus = self
+                    .buses
+                    .entry(String::from(&*record.bus))
+                    .or_insert_with(|| Bus::new(self.dialect));
                 bus.in_step = false;
                 // A wait that is over is told before what came after it.
                 if bus.pending.as_ref().is_some_and(|pending| pending.expired(time)) {
@@ -281,7 +311,9 @@ impl Pairer {
 
     fn traced(&mut self, record: Record, id: u64) {
         let duration_ns = record.call.and_then(|call| call.duration_ns);
-        let Some(mut observed) = observe(record, |_| (None, Source::Unknown)) else { return };
+        let Some(mut observed) = observe(record, self.dialect, |_| (None, Source::Unknown)) else {
+            return;
+        };
         if observed.dir != Some(Direction::Response) {
             let observed = Arc::new(observed);
             self.out.push_back(Seen::Frame(observed.clone()));
@@ -319,10 +351,13 @@ impl Pairer {
     fn frame(&mut self, record: Record) {
         let bus = match self.buses.get_mut(&*record.bus) {
             Some(bus) => bus,
-            None => self.buses.entry(String::from(&*record.bus)).or_default(),
+            None => self.buses.entry(String::from(&*record.bus)).or_insert(Bus::new(self.dialect)),
         };
         let time = record.time;
-        let Some(mut observed) = observe(record, |frame| bus.infer(frame, time)) else { return };
+        let Some(mut observed) = observe(record, self.dialect, |frame| bus.infer(frame, time))
+        else {
+            return;
+        };
         let sure = matches!(observed.dir_source, Source::Given | Source::Certain);
         match observed.dir {
             Some(Direction::Request) => {
@@ -352,17 +387,18 @@ impl Pairer {
 /// A frame's record with its direction: the capture's, the frame's own, or what `infer` says.
 fn observe(
     record: Record,
+    dialect: &'static Dialect,
     infer: impl FnOnce(&Frame<'_>) -> (Option<Direction>, Source),
 ) -> Option<Observed> {
     let wire = record.wire()?.into_owned();
     let frame = Frame::from_bytes(&wire).ok()?;
-    let (dir, dir_source) = match (record.dir, direction::certain(&frame)) {
+    let (dir, dir_source) = match (record.dir, direction::certain(&frame, dialect)) {
         (Some(dir), _) => (Some(dir), Source::Given),
         (None, Some(dir)) => (Some(dir), Source::Certain),
         (None, None) => infer(&frame),
     };
-    let implausible = direction::is_implausible(&frame);
-    Some(Observed { record, wire, dir, dir_source, implausible, request: None })
+    let implausible = direction::is_implausible(&frame, dialect);
+    Some(Observed { record, wire, dir, dir_source, implausible, request: None, dialect })
 }
 
 /// An exchange that has only a reply.
@@ -421,6 +457,10 @@ impl Pending {
 }
 
 impl Bus {
+    fn new(dialect: &'static Dialect) -> Self {
+        Bus { dialect, pending: None, expired: VecDeque::new(), in_step: false, last: None }
+    }
+
     /// The direction of a frame that could be either, from what went before.
     fn infer(&self, frame: &Frame<'_>, time: Option<Time>) -> (Option<Direction>, Source) {
         let dir = match &self.pending {
@@ -443,13 +483,13 @@ impl Bus {
 
     /// Whether nothing was heard for longer than a device may take to answer this function.
     fn after_silence(&self, frame: &Frame<'_>, time: Option<Time>) -> bool {
-        let wait = i64::from(host::policy(frame).timeout_ms) * Time::MILLISECOND;
+        let wait = i64::from(host::policy(frame, self.dialect).timeout_ms) * Time::MILLISECOND;
         self.last.zip(time).is_some_and(|(last, time)| time.since(last) > wait * 5 / 4)
     }
 
     fn request(&mut self, observed: Arc<Observed>, out: &mut VecDeque<Seen>) {
         let frame = observed.frame();
-        let policy = host::policy(&frame);
+        let policy = host::policy(&frame, self.dialect);
         if let Some(pending) = &mut self.pending
             && pending.first.frame() == frame
             && pending.attempts < u32::from(policy.sends)

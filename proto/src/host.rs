@@ -5,8 +5,9 @@
 //! silence, foreign addresses, other functions and late replies).
 
 use crate::address::Address;
+use crate::dialect::Dialect;
 use crate::frame::Frame;
-use crate::message::{self, boxes};
+use crate::message::boxes;
 
 /// How the host sends a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,8 +24,8 @@ const UNKNOWN: Policy = Policy { timeout_ms: 2_000, sends: 5 };
 
 /// How the host sends this request.
 #[must_use]
-pub fn policy(request: &Frame<'_>) -> Policy {
-    let Some(function) = message::find(request.addr(), request.func()) else {
+pub fn policy(request: &Frame<'_>, dialect: &Dialect) -> Policy {
+    let Some(function) = dialect.find(request.addr(), request.func()) else {
         return UNKNOWN;
     };
     let timeout_ms =
@@ -89,7 +90,11 @@ mod tests {
             (frame(0x11, 0xff, 0x02, &[]), 500, 5),
         ] {
             let request = Frame::from_bytes(&raw).unwrap();
-            assert_eq!(policy(&request), Policy { timeout_ms, sends }, "{request:?}");
+            assert_eq!(
+                policy(&request, &crate::dialect::K2),
+                Policy { timeout_ms, sends },
+                "{request:?}"
+            );
         }
     }
 

@@ -6,7 +6,7 @@
 
 use alloc::borrow::ToOwned;
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::exchange::{Exchange, Observed, Outcome};
@@ -82,7 +82,7 @@ pub fn frame(observed: &Observed) -> Vec<Word> {
     words.add(Role::Warn, arrow(observed.dir));
     subject(&mut words, observed, &message);
     if observed.dir != Some(Direction::Request) {
-        status(&mut words, observed.frame().status());
+        status(&mut words, observed);
     }
     fields(&mut words, &message);
     marks(&mut words, observed);
@@ -160,7 +160,7 @@ fn arrow(dir: Option<Direction>) -> &'static str {
 
 fn subject(words: &mut Words, observed: &Observed, message: &Message<'_>) {
     let frame = observed.frame();
-    words.add(Role::Device, format!("{:<6}", frame.addr()));
+    words.add(Role::Device, format!("{:<6}", observed.dialect.device(frame.addr())));
     let name = message.function.map_or_else(
         || format!("function 0x{:02X}", frame.func()),
         |function| function.name.to_owned(),
@@ -195,16 +195,17 @@ fn marks(words: &mut Words, observed: &Observed) {
     }
 }
 
-fn status(words: &mut Words, status: Status) {
+fn status(words: &mut Words, observed: &Observed) {
+    let status = observed.frame().status();
     let role = if status == Status::OK { Role::Good } else { Role::Bad };
-    words.add(role, status.to_string());
+    words.add(role, observed.dialect.status_name(status));
 }
 
 /// What came back.
 fn outcome(words: &mut Words, exchange: &Exchange) {
     if let Some(response) = &exchange.response {
         words.add(Role::Minor, if exchange.request.is_some() { "->" } else { "<-" });
-        status(words, response.frame().status());
+        status(words, response);
         fields(words, &response.message());
         marks(words, response);
     }

@@ -31,11 +31,11 @@ pub use read::{Message, Misfit};
 pub use value::Value;
 pub use write::EncodeError;
 
-use crate::address::{Address, Class};
+use crate::address::Class;
 use crate::frame::Frame;
 use crate::record::Direction;
 
-/// The functions of one class.
+/// The declared functions of one class, before any dialect; none for a dialect's own classes.
 #[must_use]
 pub fn functions(class: Class) -> &'static [&'static Function] {
     match class {
@@ -44,6 +44,7 @@ pub fn functions(class: Class) -> &'static [&'static Function] {
         Class::Motor => motors::FUNCTIONS,
         Class::Belt => belts::FUNCTIONS,
         Class::Rack => rack::FUNCTIONS,
+        Class::Other(_) => &[],
     }
 }
 
@@ -52,36 +53,14 @@ pub fn all_functions() -> impl Iterator<Item = &'static Function> {
     Class::ALL.into_iter().flat_map(|class| functions(class).iter().copied())
 }
 
-/// The function that a frame calls or answers, by its address and FUNC.
-///
-/// A0–A3 are address management on every address, and so is 0B to everyone; a box has a 0B of its
-/// own.
-#[must_use]
-pub fn find(addr: Address, func: u8) -> Option<&'static Function> {
-    let managed = matches!(func, 0xa0..=0xa3) || (func == 0x0b && addr.is_broadcast());
-    // The motors' address broadcast goes to FF, where no other class is spoken to.
-    let class = match addr.class() {
-        _ if managed => Class::Addressing,
-        Some(class) => class,
-        None if addr == Address::ALL => Class::Motor,
-        None => return None,
-    };
-    functions(class).iter().copied().find(|function| function.code == func)
-}
-
-/// Reads a frame: as a request, as a reply (with its request where it is known), or, with the
-/// direction unknown, as whichever of the two fits alone.
-#[must_use]
-pub fn decode<'a>(
+/// Reads a frame that calls or answers `function`: as a request, as a reply (with its request where
+/// it is known), or, with the direction unknown, as whichever of the two fits alone.
+pub(crate) fn decode<'a>(
+    function: &'static Function,
     frame: &Frame<'a>,
     dir: Option<Direction>,
     request: Option<&Frame<'_>>,
 ) -> Message<'a> {
-    let addr = request.map_or(frame.addr(), Frame::addr);
-    let func = request.map_or(frame.func(), Frame::func);
-    let Some(function) = find(addr, func) else {
-        return Message { rest: frame.data(), ..Message::default() };
-    };
     let data = frame.data();
     let reply =
         || function.decode_reply(frame.addr(), frame.status(), data, request.map(|r| r.data()));

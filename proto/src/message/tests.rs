@@ -1,5 +1,7 @@
 use super::kind::hex_bytes;
 use super::*;
+use crate::address::Address;
+use crate::dialect::K2;
 use crate::status::Status;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -30,6 +32,7 @@ fn address(class: Class) -> Address {
         Class::Motor => 0x81,
         Class::Belt => 0x21,
         Class::Rack => 0x11,
+        Class::Other(_) => unreachable!("no declaration of this crate has one"),
     })
 }
 
@@ -58,9 +61,9 @@ fn message(hex: &str, request: Option<&str>) -> String {
     let asked = asked.as_deref().map(|bytes| Frame::from_bytes(bytes).unwrap());
     let dir = match request {
         Some(_) => Some(Direction::Response),
-        None => crate::direction::certain(&frame),
+        None => crate::direction::certain(&frame, &K2),
     };
-    let message = decode(&frame, dir, asked.as_ref());
+    let message = K2.decode(&frame, dir, asked.as_ref());
     let mut text = message.function.map_or("?", |f| f.name).to_string();
     if let Some(form) = message.form {
         text += &format!(" {form}");
@@ -319,7 +322,7 @@ proptest! {
         let raw = Frame::to_vec(Address(addr), Status(status), func, &data).unwrap();
         let frame = Frame::from_bytes(&raw).unwrap();
         for dir in [None, Some(Direction::Request), Some(Direction::Response)] {
-            let message = decode(&frame, dir, None);
+            let message = K2.decode(&frame, dir, None);
             // What the fields took and the rest are the data, in this order.
             prop_assert!(data.ends_with(message.rest));
             if message.fields.is_empty() {
