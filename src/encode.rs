@@ -22,7 +22,7 @@ pub(crate) struct Args {
     /// box1..box4, motor0..motor8, belt1, belt2, rack, unassigned, all, or a byte such as 0x41
     #[arg(value_parser = |text: &str| text.parse::<Address>())]
     device: Address,
-    /// The function's name, or its code in hex such as 0x10
+    /// The function's name, or its code in hex such as 10 or 0x10
     function: String,
     /// The fields; those with a default may be left out
     #[arg(value_name = "NAME=VALUE")]
@@ -46,7 +46,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let function = find(args.device, &args.function)?;
     let mut fields = Vec::new();
     for field in &args.fields {
-        fields.push(field.split_once('=').with_context(|| format!("{field:?}: write NAME=VALUE"))?);
+        let pair = field.split_once('=').filter(|(name, _)| !name.is_empty());
+        fields.push(pair.with_context(|| format!("{field:?}: write NAME=VALUE"))?);
     }
     let (status, data) = if args.reply {
         // An error reply mostly has no data, and needs no layout then.
@@ -54,7 +55,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let data = if plain {
             Vec::new()
         } else {
-            function.encode_reply(args.device, args.form.as_deref(), &fields)?
+            function.encode_reply(args.device, args.status, args.form.as_deref(), &fields)?
         };
         (args.status, data)
     } else {
@@ -68,8 +69,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 /// The function of a device, by name or code.
 fn find(device: Address, text: &str) -> anyhow::Result<&'static Function> {
-    let code = text.strip_prefix("0x").and_then(|hex| u8::from_str_radix(hex, 16).ok());
-    if let Some(code) = code {
+    // Two digits are hex, as in `explain` and on the wire; no function's name looks like that.
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    let hex = (1..=2).contains(&digits.len()) && digits.bytes().all(|d| d.is_ascii_hexdigit());
+    if let Some(code) = hex.then(|| u8::from_str_radix(digits, 16).ok()).flatten() {
         return K2
             .find(device, code)
             .ok_or_else(|| anyhow!("{device} has no function {text} that is known"));

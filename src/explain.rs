@@ -29,7 +29,7 @@ Examples:
   k485 explain 011002 T1A motor1")]
 pub(crate) struct Args {
     /// Statuses, keys, functions, addresses, slots, material codes, colours, tag records
-    #[arg(required = true, value_name = "WORD")]
+    #[arg(required = true, value_name = "WORD", allow_negative_numbers = true)]
     words: Vec<String>,
 }
 
@@ -64,7 +64,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             "nothing known of {}: expected a status (RETRUDE_ERR2, 0x14), a key (key849), a \
              function (EXTRUDE_PROCESS, A2), a device (box1), a slot (T1A), a material code \
              (011002), a colour (0FF8800) or a tag's 40 characters",
-            unknown.join(", ")
+            unknown.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(", ")
         );
     }
     Ok(ExitCode::SUCCESS)

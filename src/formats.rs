@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, BufRead, Read};
 use std::path::Path;
 
+use crate::input::printable;
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use k485_sniffer::capture::{self, Format, Likelihood, Reading};
@@ -53,7 +54,7 @@ impl From {
 
 /// Opens a capture: a file, `-` for stdin, or a folder of traces.
 pub(crate) fn open(path: &Path, from: Option<From>) -> anyhow::Result<Reading> {
-    let name = path.display().to_string();
+    let name = printable(path);
     if path == Path::new("-") {
         return read("stdin", Box::new(io::stdin()), from);
     }

@@ -9,6 +9,7 @@ use k485_sniffer::capture::Reading;
 use k485_sniffer::format::hex::read_hex_text;
 
 use crate::formats::{self, From};
+use crate::output::is_broken_pipe;
 
 /// How many skipped places are told one by one.
 const COMPLAINTS: u64 = 20;
@@ -45,14 +46,29 @@ impl InputArgs {
         for text in &self.hex {
             reader.read(read_hex_text("--hex", text))?;
         }
+        let mut failed = 0;
         for file in &self.files {
-            let reading = formats::open(file, self.from)?;
-            if self.files.len() > 1 {
-                reader.sink.heading(&file.display().to_string())?;
+            let result = formats::open(file, self.from).and_then(|reading| {
+                if self.files.len() > 1 {
+                    reader.sink.heading(&printable(file))?;
+                }
+                reader.read(reading)
+            });
+            match result {
+                Ok(()) => {}
+                // One bad file of many does not keep the others from being read.
+                Err(error) if self.files.len() > 1 && !is_broken_pipe(&error) => {
+                    reader.sink.flush()?;
+                    eprintln!("k485: {error:#}");
+                    failed += 1;
+                }
+                Err(error) => return Err(error),
             }
-            reader.read(reading)?;
         }
         reader.sink.flush()?;
+        if failed > 0 {
+            bail!("{failed} of {} inputs failed, see above", self.files.len());
+        }
         if reader.complaints > COMPLAINTS {
             eprintln!("k485: {} places of the input were skipped", reader.complaints);
         }
@@ -70,6 +86,12 @@ impl InputArgs {
             None => Ok(()),
         }
     }
+}
+
+/// A file's name without anything that would steer a terminal.
+pub(crate) fn printable(path: &Path) -> String {
+    let clean = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    path.display().to_string().chars().map(clean).collect()
 }
 
 /// Whether two paths name one existing file.

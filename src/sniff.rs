@@ -49,7 +49,14 @@ pub(crate) struct Args {
 
 /// Listens until Ctrl-C, or until the port is gone.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    // The file first: a capture must not start and then fail to be kept.
+    let mut shown = Shown { view: args.view.open(None)?, tally: Tally::default() };
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    ctrlc::set_handler(move || flag.store(true, Ordering::SeqCst))
+        .context("cannot watch for Ctrl-C")?;
+    let clock = Clock::new();
+    let mut port = Listener::open(&args.port, args.baud, clock)?;
+    // Before the first read: a capture must not start and then fail to be kept.
     let mut file = match &args.write {
         // Nothing already captured is overwritten.
         Some(path) => {
@@ -60,13 +67,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
         None => None,
     };
-    let mut shown = Shown { view: args.view.open(None)?, tally: Tally::default() };
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
-    ctrlc::set_handler(move || flag.store(true, Ordering::SeqCst))
-        .context("cannot watch for Ctrl-C")?;
-    let clock = Clock::new();
-    let mut port = Listener::open(&args.port, args.baud, clock)?;
     tell(&port);
     let result =
         listen(&mut port, &clock, &stop, &mut shown, &mut |bytes| match (&mut file, &args.write) {

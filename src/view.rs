@@ -49,6 +49,7 @@ impl View {
                 output.out,
                 options.color.wanted(output.terminal),
                 width.filter(|_| output.terminal),
+                options.frames,
                 options.verbose,
             ))
         };
@@ -128,7 +129,7 @@ impl Tally {
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let exchanges: u64 = self.outcomes.values().sum();
-        write!(f, "{} frames, {exchanges} exchanges", self.frames)?;
+        write!(f, "{}, {}", counted(self.frames, "frame"), counted(exchanges, "exchange"))?;
         let mut brace = " (";
         for (outcome, count) in &self.outcomes {
             write!(f, "{brace}{count} {outcome}")?;
@@ -137,9 +138,10 @@ impl fmt::Display for Tally {
         if exchanges > 0 {
             f.write_str(")")?;
         }
-        write!(f, ", noise: {} bytes in {} places", self.noise_bytes, self.noise)?;
+        let (bytes, places) = (counted(self.noise_bytes, "byte"), counted(self.noise, "place"));
+        write!(f, ", noise: {bytes} in {places}")?;
         if self.implausible > 0 {
-            write!(f, ", {} implausible addresses", self.implausible)?;
+            write!(f, ", implausible addresses: {}", self.implausible)?;
         }
         let silent: Vec<String> = self
             .asked
@@ -152,4 +154,9 @@ impl fmt::Display for Tally {
         }
         Ok(())
     }
+}
+
+/// `1 frame`, `2 frames`.
+fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

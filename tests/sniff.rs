@@ -178,7 +178,7 @@ fn ends_with_a_summary() {
         let (code, out, err) = sniff.end();
         assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
         assert_eq!(code, Some(0), "{err:?}");
-        let summary = "1 frames, 1 exchanges (1 unfinished), noise: 2 bytes in 1 places, never \
+        let summary = "1 frame, 1 exchange (1 unfinished), noise: 2 bytes in 1 place, never \
                        answered: box2";
         assert_eq!(err, [summary]);
         let all = out.join("\n");
@@ -216,7 +216,9 @@ fn keeps_the_bytes() {
 
     // Nothing captured is overwritten.
     let err = k485(["sniff", pty.path().to_str().unwrap(), "-w", kept_name]).failed(1);
-    assert!(err.starts_with(&format!("k485: cannot create {kept_name}: File exists")), "{err}");
+    let refusal =
+        format!("k485: cannot create {kept_name} (a capture is never overwritten: choose");
+    assert!(err.starts_with(&refusal), "{err}");
     assert_eq!(fs::read(&kept).unwrap(), wire);
 }
 

@@ -86,16 +86,23 @@ fn what_cannot_be_written() {
         ("box1 EXTRUDE_PROCESS slot=T2A stage=5", "slot=T2A: expected a slot of box1"),
         (
             "box1 EXTRUDE_PROCESS slot=Q stage=5",
-            "write A, A+C, ABCD, none, all, or a mask such as 0x0f",
+            "slot=Q: expected slots such as A, T1A, A+C, none, all, or a mask such as 0x0f",
         ),
         (
             "box1 EXTRUDE_PROCESS slot=A stage=300",
             "stage=300: expected a whole number from 0 to 255",
         ),
         ("box1 EXTRUDE_PROCESS slot=A stage=swallow", "to_hub, feed_until_still, hub_feed"),
-        ("box1 EXTRUDE_PROCESS slot=A stage=5 speed=1", "there are: Stage slot, stage, param=0"),
+        (
+            "box1 EXTRUDE_PROCESS slot=A stage=5 speed=1",
+            "no layout has speed; there are: Stage slot, stage, param=0",
+        ),
         ("box1 EXTRUDE_PROCESS slot", "\"slot\": write NAME=VALUE"),
-        ("box1 EXTRUDE", "box1 has no function \"EXTRUDE\"; there are: CREATE_CONNECT, GET_RFID"),
+        ("box1 EXTRUDE", "box1 has no function \"EXTRUDE\"; did you mean EXTRUDE_PROCESS?"),
+        ("box1 XYZZY", "box1 has no function \"XYZZY\"; there are: CREATE_CONNECT, GET_RFID"),
+        ("box1 EXTRUDE_PROCESS slot=A slot=B stage=5", "slot is given twice"),
+        ("box1 EXTRUDE_PROCESS slot=A+B stage=5", "slot=A+B: expected one slot"),
+        ("box1 EXTRUDE_PROCESS =5", "\"=5\": write NAME=VALUE"),
         ("box1 0x77", "box1 has no function 0x77 that is known"),
         ("motor1 EXTRUDE_PROCESS slot=A stage=5", "is a function of a box, and motor1 is none"),
         (
@@ -134,6 +141,8 @@ fn sample(field: &k485_proto::message::Field, device: Address) -> (String, Value
         "u32le" | "u32be" => ("0x12345678", json("305419896")),
         "f32le" | "f32be" => ("-587.25", json("-587.25")),
         "bits8" | "bits32le" => ("0x05", json("5")),
+        "slots" if field.name == "slot" && device == Address(1) => ("C", json("\"T1C\"")),
+        "slots" if field.name == "slot" => ("C", json("\"C\"")),
         "slots" if device == Address(1) => ("A+C", json("\"T1A+T1C\"")),
         "slots" => ("A+C", json("\"A+C\"")),
         "address" => ("box3", json("\"box3\"")),
@@ -141,7 +150,7 @@ fn sample(field: &k485_proto::message::Field, device: Address) -> (String, Value
         "bytes2" => ("0a0b", json("\"0a0b\"")),
         "version2" => ("1.2", json("\"1.2\"")),
         "version4" => ("1.2.3.4", json("\"1.2.3.4\"")),
-        "ascii3" => ("113", json("\"113\"")),
+        "ascii3" => ("113", json("\"1.1.3\"")),
         "tag" => {
             let tag = "K4850TEST01011002026EEEE0330000042000000";
             let shown = format!(
@@ -225,7 +234,7 @@ fn round_trips() {
             (Class::Addressing, _) => Address::UNASSIGNED,
             (Class::Motor, _) => Address(0x81),
             (Class::Belt, _) => Address(0x21),
-            (Class::Rack, _) => Address(0x11),
+            (Class::Rack | Class::Other(_), _) => Address(0x11),
         };
         for request in function.request {
             for reply in function.reply {
@@ -335,12 +344,12 @@ fn explained() {
 #[test]
 fn nothing_to_explain() {
     let err = words("explain nonsense").failed(1);
-    assert!(err.starts_with("k485: nothing known of nonsense: expected a status ("), "{err}");
+    assert!(err.starts_with("k485: nothing known of \"nonsense\": expected a status ("), "{err}");
     // What is known is told all the same.
     let run = words("explain T1A nonsense box1 bosh");
     assert_eq!(run.code, Some(1));
     assert!(run.out.contains("slot T1A: ") && run.out.contains("address 01 box1: "), "{}", run.out);
-    assert!(run.err.contains("nothing known of nonsense, bosh: "), "{}", run.err);
+    assert!(run.err.contains("nothing known of \"nonsense\", \"bosh\": "), "{}", run.err);
     assert_eq!(words("explain").code, Some(2));
 }
 

@@ -80,7 +80,7 @@ impl NoiseReason {
 impl core::fmt::Display for NoiseReason {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
-            NoiseReason::Garbage => f.write_str("garbage before a frame head"),
+            NoiseReason::Garbage => f.write_str("garbage: no frame head"),
             NoiseReason::BadLength { len } => write!(f, "bad length: LEN {len}, the least is 3"),
             NoiseReason::BadCrc { expected, received } => {
                 write!(f, "bad CRC: expected {expected:02x}, received {received:02x}")

@@ -52,14 +52,12 @@ pub fn certain(frame: &Frame<'_>, dialect: &Dialect) -> Option<Direction> {
         Status::OK => {}
         _ => return Some(Response),
     }
-    // Nothing answers from a group's address.
-    if frame.addr().is_broadcast() {
-        return Some(Request);
-    }
     let asked = match frame.func() {
         0xa0 => 13,
         0xa1 => 2,
         0xa2 | 0xa3 => 0,
+        // Nothing answers from a group's address.
+        _ if frame.addr().is_broadcast() => return Some(Request),
         _ => return by_layout(frame, dialect),
     };
     match data.len() {
@@ -67,6 +65,16 @@ pub fn certain(frame: &Frame<'_>, dialect: &Dialect) -> Option<Direction> {
         len if len == asked => Some(Request),
         _ => None,
     }
+}
+
+/// Whether requests and replies of this device look alike (STATUS 00 both ways), so that what
+/// [`certain`] says by the layout can be wrong for a malformed frame, and the sequence knows better.
+#[must_use]
+pub(crate) fn is_two_faced(frame: &Frame<'_>, dialect: &Dialect) -> bool {
+    let class = dialect.class(frame.addr());
+    frame.status() == Status::OK
+        && !matches!(frame.func(), 0xa0..=0xa3)
+        && !matches!(class, Some(Class::Box | Class::Rack) | None)
 }
 
 /// By what the declared layouts allow.

@@ -311,7 +311,8 @@ impl Pairer {
 
     fn traced(&mut self, record: Record, id: u64) {
         let duration_ns = record.call.and_then(|call| call.duration_ns);
-        let Some(mut observed) = observe(record, self.dialect, |_| (None, Source::Unknown)) else {
+        let dialect = self.dialect;
+        let Some(mut observed) = observe(record, dialect, |frame| by_itself(frame, dialect)) else {
             return;
         };
         if observed.dir != Some(Direction::Response) {
@@ -392,13 +393,18 @@ fn observe(
 ) -> Option<Observed> {
     let wire = record.wire()?.into_owned();
     let frame = Frame::from_bytes(&wire).ok()?;
-    let (dir, dir_source) = match (record.dir, direction::certain(&frame, dialect)) {
-        (Some(dir), _) => (Some(dir), Source::Given),
-        (None, Some(dir)) => (Some(dir), Source::Certain),
-        (None, None) => infer(&frame),
+    let (dir, dir_source) = match record.dir {
+        Some(dir) => (Some(dir), Source::Given),
+        None => infer(&frame),
     };
     let implausible = direction::is_implausible(&frame, dialect);
     Some(Observed { record, wire, dir, dir_source, implausible, request: None, dialect })
+}
+
+/// The direction that a frame alone tells.
+fn by_itself(frame: &Frame<'_>, dialect: &Dialect) -> (Option<Direction>, Source) {
+    let dir = direction::certain(frame, dialect);
+    (dir, if dir.is_some() { Source::Certain } else { Source::Unknown })
 }
 
 /// An exchange that has only a reply.
@@ -461,8 +467,20 @@ impl Bus {
         Bus { dialect, pending: None, expired: VecDeque::new(), in_step: false, last: None }
     }
 
-    /// The direction of a frame that could be either, from what went before.
+    /// The direction of a frame: from itself where that leaves no doubt, else from what went
+    /// before.
     fn infer(&self, frame: &Frame<'_>, time: Option<Time>) -> (Option<Direction>, Source) {
+        let answers = self.pending.as_ref().is_some_and(|pending| {
+            let request = pending.first.frame();
+            host::answers(&request, frame) && request != *frame && !pending.expired(time)
+        });
+        match direction::certain(frame, self.dialect) {
+            // Right behind its request, a frame that is too short for a reply is a bad reply.
+            Some(Direction::Request)
+                if answers && self.in_step && direction::is_two_faced(frame, self.dialect) => {}
+            Some(dir) => return (Some(dir), Source::Certain),
+            None => {}
+        }
         let dir = match &self.pending {
             Some(pending) if host::answers(&pending.first.frame(), frame) => {
                 if pending.expired(time) {

@@ -112,7 +112,7 @@ pub fn detail(observed: &Observed) -> Vec<Word> {
     let dir = observed.dir.map_or("unknown direction", Direction::name);
     words.add(
         Role::Minor,
-        format!("{} {dir} ({})", arrow(observed.dir), observed.dir_source.name()),
+        format!("{} {dir} ({}),", arrow(observed.dir), observed.dir_source.name()),
     );
     words.add(Role::Minor, format!("address {:02X},", frame.addr().0));
     words.add(Role::Minor, format!("LEN {},", frame.len_byte()));
@@ -172,10 +172,16 @@ fn subject(words: &mut Words, observed: &Observed, message: &Message<'_>) {
 fn fields(words: &mut Words, message: &Message<'_>) {
     for field in &message.fields {
         let (name, value, unit) = (field.field.name, &field.value, field.field.unit);
+        if matches!(value, Value::Bytes(bytes) if bytes.is_empty()) {
+            continue;
+        }
         // A value with a name of its own needs no unit.
         let named = matches!(value, Value::Code { name: Some(_), .. });
         let unit = if unit.is_empty() || named { String::new() } else { format!(" {unit}") };
         words.add(Role::Plain, format!("{name}={value}{unit}"));
+    }
+    if message.form_inferred && !message.fields.is_empty() {
+        words.add(Role::Minor, "[layout inferred]");
     }
     if !message.rest.is_empty() {
         words.add(Role::Warn, format!("data={}", Hex(message.rest)));
@@ -199,6 +205,9 @@ fn status(words: &mut Words, observed: &Observed) {
     let status = observed.frame().status();
     let role = if status == Status::OK { Role::Good } else { Role::Bad };
     words.add(role, observed.dialect.status_name(status));
+    if let Some(info) = observed.dialect.status(status).filter(|_| status != Status::OK) {
+        words.add(role, format!("({})", info.meaning));
+    }
 }
 
 /// What came back.

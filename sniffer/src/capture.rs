@@ -51,11 +51,13 @@ pub enum Undetected {
     Utf16,
     /// Text, but no capture in it.
     #[error(
-        "text in no known capture format: check that this is the right file, or name its format"
+        "text in no known capture format: check that this is the right file, or name its format with --from"
     )]
     Text,
     /// Not text, and claimed by no format.
-    #[error("no known capture format: check that this is the right file, or name its format")]
+    #[error(
+        "no known capture format: check that this is the right file, or name its format with --from"
+    )]
     Unknown,
 }
 

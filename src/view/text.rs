@@ -24,6 +24,8 @@ pub(crate) struct Text<W> {
     color: bool,
     /// Columns to wrap at; `None` where nothing wraps (a pipe, a file).
     width: Option<usize>,
+    /// Frames alone are shown, no exchanges.
+    frames: bool,
     verbose: u8,
     zone: TimeZone,
     date: Option<Date>,
@@ -31,8 +33,14 @@ pub(crate) struct Text<W> {
 
 impl<W: Write> Text<W> {
     /// A writer of text in the machine's time zone.
-    pub(crate) fn new(out: W, color: bool, width: Option<usize>, verbose: u8) -> Self {
-        Text { out, color, width, verbose, zone: TimeZone::system(), date: None }
+    pub(crate) fn new(
+        out: W,
+        color: bool,
+        width: Option<usize>,
+        frames: bool,
+        verbose: u8,
+    ) -> Self {
+        Text { out, color, width, frames, verbose, zone: TimeZone::system(), date: None }
     }
 
     /// A heading between inputs.
@@ -94,13 +102,15 @@ impl<W: Write> Text<W> {
             (None, Some(offset)) => format!("@{offset}"),
             (None, None) => String::new(),
         };
-        let mut line = vec![word(Role::Minor, format!("{place:<12} {latency:>10}"))];
+        // A frame has no latency, so frames alone need no column for it.
+        let latency = if self.frames { String::new() } else { format!(" {latency:>10}") };
+        let mut line = vec![word(Role::Minor, format!("{place:<12}{latency}"))];
         line.extend(words);
         self.line(&line)
     }
 
     fn indented(&mut self, words: Vec<Word>) -> io::Result<()> {
-        let mut line = vec![word(Role::Minor, " ".repeat(INDENT + 1))];
+        let mut line = vec![word(Role::Minor, " ".repeat(INDENT - 1))];
         line.extend(words);
         self.line(&line)
     }

@@ -6,9 +6,10 @@ use std::path::Path;
 
 use k485_proto::address::{Address, Class};
 use k485_proto::deframer::{Noise, NoiseReason, Span, spans};
+use k485_proto::dialect::K2;
 use k485_proto::direction;
 use k485_proto::frame::Frame;
-use k485_proto::message::{self, addressing};
+use k485_proto::message::addressing;
 use k485_proto::record::{Direction, Record};
 use k485_proto::status::Status;
 use serde_json::Value;
@@ -57,7 +58,7 @@ pub(crate) fn requests(folder: &Path) -> Outcome {
             continue;
         };
         whole += 1;
-        let message = message::decode(&request, Some(Direction::Request), None);
+        let message = K2.decode(&request, Some(Direction::Request), None);
         let Some(function) = message.function else { continue };
         known += 1;
         let fine = vector.replies.first().and_then(|reply| Frame::from_bytes(reply).ok());
@@ -90,7 +91,7 @@ pub(crate) fn replies(folder: &Path) -> Outcome {
                 continue;
             };
             replies += 1;
-            let message = message::decode(&reply, Some(Direction::Response), Some(&request));
+            let message = K2.decode(&reply, Some(Direction::Response), Some(&request));
             let name = message.function.map_or("unknown", |function| function.name);
             if let Some(misfit) = message.misfit {
                 let what = format!("{name} STATUS {:02X} {misfit}", reply.status().0);
@@ -117,18 +118,18 @@ pub(crate) fn directions(folder: &Path) -> Outcome {
     for vector in vectors(folder)? {
         if let Ok(request) = Frame::from_bytes(&vector.request) {
             // The firmware does not look at a request's STATUS, so others were tried.
-            let message = message::decode(&request, Some(Direction::Request), None);
+            let message = K2.decode(&request, Some(Direction::Request), None);
             let vendors = message.function.is_some_and(|f| f.request_status == request.status())
                 && request.addr().class() != Some(Class::Motor);
             let to = if vendors { &mut requests } else { &mut others };
-            let found = direction::certain(&request);
+            let found = direction::certain(&request, &K2);
             to.add(&request, found, Direction::Request, &vector.place);
         }
         for reply in &vector.replies {
             let Ok(reply) = Frame::from_bytes(reply) else { continue };
             // The firmware takes any address that it is given, also those of groups.
             if !reply.addr().is_broadcast() {
-                let found = direction::certain(&reply);
+                let found = direction::certain(&reply, &K2);
                 replies.add(&reply, found, Direction::Response, &vector.place);
             }
         }
@@ -154,7 +155,7 @@ pub(crate) fn address_management(folder: &Path) -> Outcome {
             continue;
         }
         // Only as the vendor's host asks.
-        let message = message::decode(&request, Some(Direction::Request), None);
+        let message = K2.decode(&request, Some(Direction::Request), None);
         let is_box = |addr: Address| matches!(addr.class(), Some(Class::Box | Class::Addressing));
         let given = if request.func() == 0xa0 { request.data().first() } else { None };
         let odd_address =

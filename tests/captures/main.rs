@@ -16,9 +16,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use k485_proto::dialect::K2;
 use k485_proto::exchange::{Exchange, Observed, Pairer, Seen};
 use k485_proto::frame::Frame;
-use k485_proto::message::{self, Misfit};
+use k485_proto::message::Misfit;
 use k485_proto::record::{Direction, Record};
 use k485_proto::status::Status;
 use libtest_mimic::{Arguments, Trial};
@@ -128,7 +129,7 @@ impl Directions {
             *(if found.is_some() { &mut self.right } else { &mut self.unknown }) += 1;
             return;
         }
-        let misfit = message::decode(frame, Some(dir), None).misfit;
+        let misfit = K2.decode(frame, Some(dir), None).misfit;
         let odd = !matches!(misfit, None | Some(Misfit::RequestUnknown));
         let echo = dir == Direction::Response && frame.status() == Status::REQUEST;
         let list = if odd || echo { &mut self.excused } else { &mut self.wrong };

@@ -158,7 +158,8 @@ number_kinds! {
     /// An address.
     ADDRESS "address" 1 |b, _| whole(num::u8(b)).map(address_value),
         |t, _| t.parse::<crate::address::Address>().map(|a| Vec::from([a.0])).or_else(
-            |e| integer(t, 0, 255).map(|n| Vec::from([n as u8])).map_err(|_| e.to_string()));
+            |_| integer(t, 0, 255).map(|n| Vec::from([n as u8]))
+                .map_err(|_| "a device such as box1, or a byte such as 0x41".to_string()));
     /// A device's 12-byte identity (its controller's unique id).
     UNIID "uniid" 12 |b, _| Some(Value::Bytes(b.to_vec())),
         |t, _| hex_bytes(t).and_then(|bytes| sized(bytes, 12));
@@ -170,8 +171,8 @@ number_kinds! {
     /// A version of four numbers, as `1.2.3.4`.
     VERSION4 "version4" 4 |b, _| Some(dotted(b)), |t, _| undotted(t, 4);
     /// Three ASCII characters that the host shows with dots: `110` is 1.1.0.
-    ASCII3 "ascii3" 3 |b, _| Some(Value::Text(escape_ascii(b))),
-        |t, _| ascii(t).and_then(|bytes| sized(bytes, 3));
+    ASCII3 "ascii3" 3 |b, _| Some(Value::Text(versioned(b))),
+        |t, _| ascii(t).and_then(unversioned);
     /// A tag's record of 40 ASCII characters.
     TAG "tag" 40 |b, _| Some(tag::record_value(b)),
         |t, _| ascii(t).and_then(|bytes| sized(bytes, 40));
@@ -225,7 +226,9 @@ fn slots(text: &str, context: &Context) -> Result<Vec<u8>, String> {
             _ => Ok(Vec::from([slot.letter.mask()])),
         };
     }
-    text.parse::<SlotSet>().map(|set| Vec::from([set.0])).map_err(|e| e.to_string())
+    text.parse::<SlotSet>()
+        .map(|set| Vec::from([set.0]))
+        .map_err(|_| "slots such as A, T1A, A+C, none, all, or a mask such as 0x0f".to_string())
 }
 
 fn ascii(text: &str) -> Result<Vec<u8>, String> {
@@ -234,6 +237,23 @@ fn ascii(text: &str) -> Result<Vec<u8>, String> {
 
 fn sized(bytes: Vec<u8>, size: usize) -> Result<Vec<u8>, String> {
     if bytes.len() == size { Ok(bytes) } else { Err(format!("{size} bytes, not {}", bytes.len())) }
+}
+
+/// Three digits with dots, as the host shows them; anything else as it is.
+fn versioned(bytes: &[u8]) -> String {
+    match bytes {
+        [a, b, c] if bytes.iter().all(u8::is_ascii_alphanumeric) => {
+            format!("{}.{}.{}", char::from(*a), char::from(*b), char::from(*c))
+        }
+        _ => escape_ascii(bytes),
+    }
+}
+
+fn unversioned(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
+    match bytes[..] {
+        [a, b'.', b, b'.', c] => Ok(Vec::from([a, b, c])),
+        _ => sized(bytes, 3),
+    }
 }
 
 fn dotted(bytes: &[u8]) -> Value {

@@ -95,10 +95,12 @@ functions! {
     /// Writes, reads or saves a parameter in working memory.
     0x06 SYS_PARAM = sys_param;
     host 1_000 ms, 1 sends;
+    unknown "operations 4 to 6, whose replies the host only prints";
     request {
         Write if op = 1 { op: SysParamOp; Host id: ParamId; Host value: ParamValue; Host }
         Read if op = 2 { op: SysParamOp; Host id: ParamId; Host }
         Save if op = 3 { op: SysParamOp; Host }
+        Other { op: SysParamOp; Host }
     }
     reply {
         Written if op = 1 status Any { value: ParamValue; Host }

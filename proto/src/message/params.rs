@@ -98,7 +98,7 @@ pub(super) fn encode(id: Option<u8>, text: &str) -> Result<Vec<u8>, String> {
         return kind::hex_bytes(text)
             .ok()
             .filter(|bytes| bytes.len() <= MAX_SIZE)
-            .ok_or_else(|| format!("an even number of hex digits, at most {MAX_SIZE} bytes"));
+            .ok_or_else(|| format!("at most {MAX_SIZE} bytes as hex: the parameter, and so its type, is not known here"));
     };
     let context = Context::default();
     match kind {
@@ -367,7 +367,8 @@ mod tests {
         assert_eq!(encode(Some(227), "00112233"), Ok(Vec::from([0x00, 0x11, 0x22, 0x33])));
         assert_eq!(
             encode(None, "0011223344"),
-            Err("an even number of hex digits, at most 4 bytes".to_string())
+            Err("at most 4 bytes as hex: the parameter, and so its type, is not known here"
+                .to_string())
         );
         // Another size, or an unknown parameter: bytes.
         assert_eq!(decode(float, &[1]), Value::Bytes(Vec::from([1])));

@@ -120,16 +120,22 @@ impl Function {
         let mut best: Option<Message> = None;
         let mut fitting: Vec<(&Form, Message)> = Vec::new();
         let mut candidates = 0;
-        // A form for exactly this STATUS leaves no other one.
+        let chosen = |form: &Form, asked: &Message| {
+            form.when.iter().all(|(name, value)| number(asked, name) == Some(*value))
+        };
+        // A form that the request chooses leaves no other one, even where the data does not fit it.
+        let named = asked.as_ref().is_some_and(|asked| {
+            let forms = self.reply.iter().filter(|form| form.status.matches(status));
+            forms.filter(|form| !form.when.is_empty()).any(|form| chosen(form, asked))
+        });
+        // Nor does a form for exactly this STATUS.
         let exact = self.reply.iter().any(|form| form.status == StatusRule::Is(status.0));
         for form in self.reply {
             if !form.status.matches(status) || (exact && form.status == StatusRule::Any) {
                 continue;
             }
-            let chosen = asked.as_ref().is_none_or(|asked| {
-                form.when.iter().all(|(name, value)| number(asked, name) == Some(*value))
-            });
-            if !chosen {
+            let passed_over = named && form.when.is_empty();
+            if passed_over || asked.as_ref().is_some_and(|asked| !chosen(form, asked)) {
                 continue;
             }
             candidates += 1;

@@ -73,8 +73,8 @@ mod tests {
     #[test]
     fn a_slot_that_is_told_twice_is_one_group() {
         let shown = |data: &[u8]| tags_value(data).to_string();
-        assert_eq!(shown(b"A:busy;B:none;"), "{A={raw=busy} B={raw=none}}");
-        assert_eq!(shown(b"A:busy;A:none;B:none;"), "{A={raw=busy} rest=A:none;B:none;}");
+        assert_eq!(shown(b"A:busy;B:none;"), "{A=busy B=none}");
+        assert_eq!(shown(b"A:busy;A:none;B:none;"), "{A=busy rest=A:none;B:none;}");
         assert_eq!(shown(b"A:busy;C:no"), "{A={raw=busy} rest=C:no}");
         assert_eq!(shown(b""), "{}");
     }

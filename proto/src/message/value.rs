@@ -61,9 +61,7 @@ impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Value::Int(n) => write!(f, "{n}"),
-            // A large or tiny number in full would be a row of zeros: 1e38 has 39 digits.
-            Value::Float(x) if *x != 0.0 && !(1e-2..1e7).contains(&x.abs()) => write!(f, "{x:e}"),
-            Value::Float(x) => write!(f, "{x:.2}"),
+            Value::Float(x) => fmt_float(f, *x),
             Value::Code { name: Some(name), .. } => f.write_str(name),
             Value::Code { raw, name: None } => write!(f, "{raw}"),
             Value::Bits { set, .. } if set.is_empty() => f.write_str("none"),
@@ -75,15 +73,35 @@ impl fmt::Display for Value {
             Value::Text(text) => write!(f, "{text:?}"),
             Value::Bytes(bytes) if bytes.is_empty() => f.write_str("-"),
             Value::Bytes(bytes) => write!(f, "{}", Hex(bytes)),
-            Value::Group(parts) => {
-                f.write_str("{")?;
-                for (i, (name, value)) in parts.iter().enumerate() {
-                    write!(f, "{}{name}={value}", if i == 0 { "" } else { " " })?;
-                }
-                f.write_str("}")
-            }
+            Value::Group(parts) => fmt_group(f, parts),
         }
     }
+}
+
+/// Hundredths are enough for lengths and times; a small parameter is shown in full, and a number
+/// that would be a row of zeros by its exponent.
+fn fmt_float(f: &mut fmt::Formatter<'_>, x: f32) -> fmt::Result {
+    match x.abs() {
+        size if size == 0.0 || x.is_nan() => write!(f, "{x}"),
+        size if !(1e-4..1e7).contains(&size) => write!(f, "{x:e}"),
+        size if size < 10.0 => write!(f, "{x}"),
+        _ => write!(f, "{x:.2}"),
+    }
+}
+
+/// The parts but for the raw text that they were made from, which stands alone where it is all.
+fn fmt_group(f: &mut fmt::Formatter<'_>, parts: &[(String, Value)]) -> fmt::Result {
+    if let [(_, only)] = parts
+        && parts[0].0 == "raw"
+    {
+        return write!(f, "{only}");
+    }
+    let mut before = "{";
+    for (name, value) in parts.iter().filter(|(name, _)| name != "raw") {
+        write!(f, "{before}{name}={value}")?;
+        before = " ";
+    }
+    f.write_str(if parts.is_empty() { "{}" } else { "}" })
 }
 
 /// `T1A+T1C` where the box is known, else `A+C`.

@@ -7,10 +7,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::kind::{self, Context, Width};
-use super::layout::{Field, Form, Function};
+use super::layout::{Field, Form, Function, StatusRule};
 use super::read::box_of;
 use crate::address::Address;
 use crate::frame::FrameError;
+use crate::status::Status;
 
 impl Function {
     /// Writes a request's DATA from `name=value` texts: the first form whose fields take them all.
@@ -22,7 +23,7 @@ impl Function {
         addr: Address,
         args: &[(&str, &str)],
     ) -> Result<Vec<u8>, EncodeError> {
-        encode(self.request, addr, None, args)
+        encode(self.request.iter(), addr, None, args)
     }
 
     /// Writes a reply's DATA from `name=value` texts, in the form that is named or the first that
@@ -33,10 +34,15 @@ impl Function {
     pub fn encode_reply(
         &self,
         addr: Address,
+        status: Status,
         form: Option<&str>,
         args: &[(&str, &str)],
     ) -> Result<Vec<u8>, EncodeError> {
-        encode(self.reply, addr, form, args)
+        let exact = self.reply.iter().any(|form| form.status == StatusRule::Is(status.0));
+        let fits = |form: &&Form| {
+            form.status.matches(status) && !(exact && form.status == StatusRule::Any)
+        };
+        encode(self.reply.iter().filter(fits), addr, form, args)
     }
 }
 
@@ -61,6 +67,12 @@ pub enum EncodeError {
         /// All fields of the form.
         layout: String,
     },
+    /// A field was given more than once.
+    #[error("{field} is given twice")]
+    Twice {
+        /// The field.
+        field: String,
+    },
     /// No form has all the fields that were given.
     #[error("no layout has {given}; there are: {layouts}")]
     NoForm {
@@ -74,27 +86,46 @@ pub enum EncodeError {
     Frame(#[from] FrameError),
 }
 
-fn encode(
-    forms: &[Form],
+fn encode<'f>(
+    forms: impl Iterator<Item = &'f Form> + Clone,
     addr: Address,
     name: Option<&str>,
     args: &[(&str, &str)],
 ) -> Result<Vec<u8>, EncodeError> {
-    let takes_all = |form: &&Form| {
-        name.is_none_or(|name| form.name.eq_ignore_ascii_case(name))
-            && args.iter().all(|(arg, _)| form.fields.iter().any(|field| field.name == *arg))
-    };
+    let owned = |text: &str| text.to_owned();
+    if let Some((twice, _)) = args
+        .iter()
+        .enumerate()
+        .find_map(|(at, arg)| args[..at].iter().find(|other| other.0 == arg.0))
+    {
+        return Err(EncodeError::Twice { field: owned(twice) });
+    }
+    let named = |form: &&Form| name.is_none_or(|name| form.name.eq_ignore_ascii_case(name));
+    let has = |form: &Form, arg: &str| form.fields.iter().any(|field| field.name == arg);
     let mut first_error = None;
-    for form in forms.iter().filter(takes_all) {
+    for form in forms.clone().filter(named) {
+        if !args.iter().all(|(arg, _)| has(form, arg)) {
+            continue;
+        }
         match form.encode(addr, args) {
             Ok(data) => return Ok(data),
             Err(error) => first_error = first_error.or(Some(error)),
         }
     }
     Err(first_error.unwrap_or_else(|| {
-        let given: Vec<&str> = name.into_iter().chain(args.iter().map(|(arg, _)| *arg)).collect();
+        // The names that no layout has are the mistake; else it is their being together.
+        let strange: Vec<&str> = args
+            .iter()
+            .map(|(arg, _)| *arg)
+            .filter(|arg| !forms.clone().filter(named).any(|form| has(form, arg)))
+            .collect();
+        let given: Vec<&str> = match (forms.clone().any(|form| named(&form)), &strange[..]) {
+            (false, _) => name.into_iter().collect(),
+            (true, []) => args.iter().map(|(arg, _)| *arg).collect(),
+            (true, _) => strange,
+        };
         let layouts: Vec<String> =
-            forms.iter().map(|form| format!("{} {}", form.name, form.layout())).collect();
+            forms.map(|form| format!("{} {}", form.name, form.layout())).collect();
         EncodeError::NoForm { given: given.join(", "), layouts: layouts.join("; ") }
     }))
 }
@@ -146,9 +177,15 @@ impl Field {
     /// What was expected.
     pub fn encode(&self, text: &str, context: &Context) -> Result<Vec<u8>, String> {
         let flags = *self.kind == kind::BITS8 || *self.kind == kind::BITS32_LE;
-        let named = self.codes.iter().find(|(_, name)| !flags && same_word(name, text));
-        if let Some((code, _)) = named {
+        if flags {
+            if let Some(mask) = self.mask_of(text) {
+                return (self.kind.encode)(&format!("{mask}"), context);
+            }
+        } else if let Some((code, _)) = self.codes.iter().find(|(_, name)| same_word(name, text)) {
             return (self.kind.encode)(&format!("{code}"), context);
+        }
+        if self.name == "slot" && text.contains(['+', ',']) {
+            return Err("one slot (a mask such as 0x03 is taken as it is)".to_owned());
         }
         (self.kind.encode)(text, context).map_err(|expected| match self.codes {
             [] => expected,
@@ -157,6 +194,19 @@ impl Field {
                 format!("{expected}, or one of: {}", names.join(", "))
             }
             _ => expected,
+        })
+    }
+
+    /// The mask of flags' names, joined as they are shown: `A+hub_blocked`, `none`.
+    fn mask_of(&self, text: &str) -> Option<u32> {
+        if same_word(text, "none") {
+            return Some(0);
+        }
+        text.split('+').try_fold(0, |mask, part| {
+            let known = self.codes.iter().find(|(_, name)| same_word(name, part));
+            let number = || part.strip_prefix("bit").and_then(|bit| bit.parse::<u32>().ok());
+            let bit = known.map(|(bit, _)| *bit).or_else(number).filter(|bit| *bit < 32)?;
+            Some(mask | 1 << bit)
         })
     }
 }

@@ -76,7 +76,7 @@ impl Format for Hex {
         let is_full = head.len() >= HEAD_SIZE;
         let head = uncut(head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head));
         let (mut text, mut ready) = (Text::new(""), Ready::new());
-        let (mut good, mut bad, mut comments) = (0, 0, 0);
+        let (mut good, mut begun, mut bad, mut comments) = (0, 0, 0, 0);
         for line in complete_lines(head) {
             let known = ready.len();
             let whole = Line { number: 0, offset: 0, before: 0, is_piece: false, text: line };
@@ -87,7 +87,11 @@ impl Format for Hex {
             if ready.range(known..).any(is_whole_frame) {
                 good += 1;
             } else if outcome.error_end.is_some() && !is_cut {
-                bad += 1;
+                // A broken line that begins as a frame does is still hex that somebody wrote.
+                match begins_a_frame(line) {
+                    true => begun += 1,
+                    false => bad += 1,
+                }
             } else if outcome.bytes > 0 {
                 good += 1;
             } else {
@@ -97,6 +101,7 @@ impl Format for Hex {
         match (good, bad) {
             // A long introduction; a whole file of comments holds no capture.
             (0, 0) if comments > 0 && is_full => Likelihood::Maybe,
+            (0, 0) if begun > 0 => Likelihood::Maybe,
             (0, _) => Likelihood::No,
             _ if bad * 4 <= good && ready.iter().any(is_whole_frame) => Likelihood::Sure,
             _ if bad * 4 <= good => Likelihood::Maybe,
@@ -110,6 +115,13 @@ impl Format for Hex {
             text: Text::new(name),
         }))
     }
+}
+
+/// Whether a line's first word is F7, the head of a frame, in one of its spellings.
+fn begins_a_frame(line: &[u8]) -> bool {
+    let line = line.trim_ascii_start();
+    let line = line.strip_prefix(b"0x").or(line.strip_prefix(b"\\x")).unwrap_or(line);
+    line.get(..2).is_some_and(|head| head.eq_ignore_ascii_case(b"f7"))
 }
 
 /// The records of a string of hex text, as a person gives it to a command; `name` stands for it

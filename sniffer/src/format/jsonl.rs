@@ -107,6 +107,9 @@ struct FrameLine<'a> {
     func: u8,
     function: Option<&'static str>,
     form: Option<&'static str>,
+    /// The layout was chosen without the request, because no other one fits.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    form_inferred: bool,
     data: String,
     fields: Fields<'a>,
     /// The data bytes that no field took.
@@ -142,7 +145,7 @@ impl<'a> FrameLine<'a> {
         let record = &observed.record;
         let frame = observed.frame();
         let bare = record.origin == Origin::Bare;
-        let Message { function, form, fields, rest, misfit, .. } = observed.message();
+        let Message { function, form, form_inferred, fields, rest, misfit } = observed.message();
         FrameLine {
             r#type: "frame",
             v: VERSION,
@@ -157,6 +160,7 @@ impl<'a> FrameLine<'a> {
             func: frame.func(),
             function: function.map(|function| function.name),
             form,
+            form_inferred,
             data: Hex(frame.data()).to_string(),
             fields: Fields(Cow::Owned(fields)),
             rest: Hex(rest).to_string(),
