@@ -472,7 +472,11 @@ impl Bus {
     fn infer(&self, frame: &Frame<'_>, time: Option<Time>) -> (Option<Direction>, Source) {
         let answers = self.pending.as_ref().is_some_and(|pending| {
             let request = pending.first.frame();
-            host::answers(&request, frame) && request != *frame && !pending.expired(time)
+            // The same bytes again are a retry, but where the host has none and the time tells
+            // that it still waits.
+            let sends = host::policy(&request, self.dialect).sends;
+            let again = request == *frame && (sends > 1 || pending.sent.zip(time).is_none());
+            host::answers(&request, frame) && !again && !pending.expired(time)
         });
         match direction::certain(frame, self.dialect) {
             // Right behind its request, a frame that is too short for a reply is a bad reply.
