@@ -8,10 +8,9 @@
 use arbitrary::{Arbitrary, Result, Unstructured};
 use k485_fuzz::{Plain, function};
 use k485_proto::address::Address;
+use k485_proto::dialect::K2;
 use k485_proto::frame::{Frame, MAX_DATA};
-use k485_proto::message::{
-    Form, Function, Message, Misfit, StatusRule, Width, all_functions, decode,
-};
+use k485_proto::message::{Form, Function, Message, Misfit, StatusRule, Width, all_functions};
 use k485_proto::record::Direction;
 use k485_proto::status::Status;
 use libfuzzer_sys::fuzz_target;
@@ -51,8 +50,8 @@ fn read(u: &mut Unstructured<'_>) -> Result<()> {
         let wire = plain.wire();
         let frame = Frame::from_bytes(&wire).expect("a frame that was just made");
         for dir in [None, Some(Direction::Request), Some(Direction::Response)] {
-            check(&decode(&frame, dir, None), &plain.data);
-            check(&decode(&frame, dir, Some(&request)), &plain.data);
+            check(&K2.decode(&frame, dir, None), &plain.data);
+            check(&K2.decode(&frame, dir, Some(&request)), &plain.data);
         }
     }
     Ok(())
@@ -75,22 +74,19 @@ fn check_reply(
     form: Option<&'static Form>,
     args: &[(&str, &str)],
 ) {
+    let status = match form.map(|form| form.status) {
+        Some(StatusRule::Is(code)) => Status(code),
+        Some(StatusRule::Ok | StatusRule::Any) | None => Status::OK,
+    };
     let name = form.map(|form| form.name);
-    let Ok(data) = function.encode_reply(addr, name, args) else { return };
+    let Ok(data) = function.encode_reply(addr, status, name, args) else { return };
     if data.len() > MAX_DATA {
         return;
     }
-    for status in function.reply.iter().map(|form| match form.status {
-        StatusRule::Is(code) => Status(code),
-        StatusRule::Ok | StatusRule::Any => Status::OK,
-    }) {
-        check(&function.decode_reply(addr, status, &data, None), &data);
+    check(&function.decode_reply(addr, status, &data, None), &data);
+    if form.is_none() {
+        return;
     }
-    let Some(form) = form else { return };
-    let status = match form.status {
-        StatusRule::Is(code) => Status(code),
-        StatusRule::Ok | StatusRule::Any => Status::OK,
-    };
     let message = function.decode_reply(addr, status, &data, None);
     assert!(
         matches!(message.misfit, None | Some(Misfit::RequestUnknown)),

@@ -42,7 +42,7 @@ pub fn function(u: &mut Unstructured<'_>) -> Result<(Address, &'static message::
         Class::Addressing => *u.choose(&[0x01, 0x03, 0x81, 0xfe, 0xfd, 0xff])?,
         Class::Motor => *u.choose(&[0x80, 0x81, 0x82, 0x88, 0xfd])?,
         Class::Belt => *u.choose(&[0x21, 0x22])?,
-        Class::Rack => 0x11,
+        Class::Rack | Class::Other(_) => 0x11,
     };
     Ok((Address(addr), function))
 }
