@@ -192,9 +192,6 @@ fn field_names(dialect: &'static Dialect) -> impl Iterator<Item = &'static str> 
 pub(super) fn lone_word(word: &str, dialect: &'static Dialect) -> Problem {
     let problem = |advice: String| Problem::Flag { word: word.to_owned(), advice };
     let meant = |condition: String| problem(format!("write {condition}"));
-    if let Ok(name) = Name::find(word, dialect) {
-        return problem(format!("compare it, as in {name}==…"));
-    }
     if let Some(outcome) = OUTCOMES.iter().find(|outcome| outcome.name().eq_ignore_ascii_case(word))
     {
         return meant(format!("outcome=={}", outcome.name()));
@@ -208,6 +205,9 @@ pub(super) fn lone_word(word: &str, dialect: &'static Dialect) -> Problem {
     }
     if status_names(dialect).any(|name| name.eq_ignore_ascii_case(word)) {
         return meant(format!("status=={word}"));
+    }
+    if let Ok(name) = Name::find(word, dialect) {
+        return problem(format!("compare it, as in {name}==…"));
     }
     let flags = Flag::ALL.iter().map(|(_, name)| *name);
     match nearest(word, flags.clone().chain(field_names(dialect))) {
