@@ -25,6 +25,8 @@ pub(crate) struct Text<W> {
     /// Columns to wrap at; `None` where nothing wraps (a pipe, a file).
     width: Option<usize>,
     verbose: u8,
+    /// What stands before the columns.
+    mark: &'static str,
     zone: TimeZone,
     date: Option<Date>,
 }
@@ -32,13 +34,23 @@ pub(crate) struct Text<W> {
 impl<W: Write> Text<W> {
     /// A writer of text in the machine's time zone.
     pub(crate) fn new(out: W, color: bool, width: Option<usize>, verbose: u8) -> Self {
-        Text { out, color, width, verbose, zone: TimeZone::system(), date: None }
+        Text { out, color, width, verbose, mark: "", zone: TimeZone::system(), date: None }
     }
 
     /// A heading between inputs.
     pub(crate) fn heading(&mut self, text: &str) -> io::Result<()> {
         self.date = None;
         self.line(&[word(Role::Device, format!("== {text} =="))])
+    }
+
+    /// A line where something is left out.
+    pub(crate) fn gap(&mut self) -> io::Result<()> {
+        self.line(&[word(Role::Minor, "--".to_owned())])
+    }
+
+    /// Marks what follows.
+    pub(crate) fn mark(&mut self, found: bool) {
+        self.mark = if found { "* " } else { "  " };
     }
 
     /// One exchange.
@@ -94,7 +106,7 @@ impl<W: Write> Text<W> {
             (None, Some(offset)) => format!("@{offset}"),
             (None, None) => String::new(),
         };
-        let mut line = vec![word(Role::Minor, format!("{place:<12} {latency:>12}"))];
+        let mut line = vec![word(Role::Minor, format!("{}{place:<12} {latency:>12}", self.mark))];
         line.extend(words);
         self.line(&line)
     }
