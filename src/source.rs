@@ -26,7 +26,7 @@ pub(crate) enum Kind {
     Stdin,
     /// A file that was named.
     File,
-    /// A file that was found in a folder: it may be no capture.
+    /// A file that was found in a folder or by a pattern: it may be no capture.
     Found,
     /// A folder of traces, with its `*.jsonl` files.
     Traces(Vec<PathBuf>),
@@ -55,8 +55,12 @@ pub(crate) fn sources(paths: &[PathBuf], from: Option<From>) -> anyhow::Result<V
         } else {
             // The shell expands a pattern, unless it is quoted or matches nothing.
             let found = pattern(path)?;
+            let before = sources.len();
             for path in &found {
                 add(path, from, &mut sources)?;
+            }
+            for source in sources[before..].iter_mut().filter(|s| s.kind == Kind::File) {
+                source.kind = Kind::Found;
             }
             if found.is_empty() {
                 // Says what is wrong with the path itself.
