@@ -54,9 +54,8 @@ pub(crate) trait Sink {
     fn is_full(&self) -> bool {
         false
     }
-    /// The bar that shows how far the reading is; what writes to the terminal moves it aside.
-    fn watch(&mut self, total: u64) -> Progress {
-        let _ = total;
+    /// The bar for a job of so many bytes; what writes to the terminal moves it aside.
+    fn watch(&mut self, _total: u64) -> Progress {
         Progress::none()
     }
 }

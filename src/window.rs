@@ -10,6 +10,8 @@ use k485_proto::record::Time;
 
 /// Before this (the year 2000) a time counts from an origin that nobody told.
 const EPOCH: i64 = 946_684_800 * Time::SECOND;
+/// A day, in nanoseconds.
+const DAY: i64 = 86_400 * Time::SECOND;
 /// The units of a length of time, in nanoseconds.
 const UNITS: [(&str, i64); 5] = [
     ("us", 1_000),
@@ -111,10 +113,10 @@ impl Window {
         }
         self.span = Some((now, now));
         self.from = self.since.map(|moment| moment.at(now));
-        self.to = self.until.map(|moment| match moment {
-            // An end before the start is the next day's.
-            Moment::Clock(_) if moment.at(now) < now => {
-                Time(moment.at(now).0.saturating_add(86_400 * Time::SECOND))
+        self.to = self.until.map(|moment| match (self.since, moment) {
+            // From 23:50 to 00:10 goes over midnight.
+            (Some(Moment::Clock(since)), Moment::Clock(until)) if until < since => {
+                Time(moment.at(now).0.saturating_add(DAY))
             }
             _ => moment.at(now),
         });
@@ -237,6 +239,10 @@ mod tests {
         let first = Time(1_767_293_742 * Time::SECOND);
         assert_eq!(moment("1m").at(first).since(first), 60 * Time::SECOND);
         assert_eq!(moment("5").at(first), Time(5 * Time::SECOND));
+        let mut window = Window::new(Some(moment("23:50")), Some(moment("00:10")));
+        assert_eq!(window.pass(Some(first)), None);
+        let bounds = window.from.zip(window.to).map(|(from, to)| to.since(from));
+        assert_eq!(bounds, Some(20 * 60 * Time::SECOND));
         let mut window = Window::new(None, Some(moment("5")));
         assert!(window.pass(Some(first)).is_some_and(|said| said.contains("write 10s")));
         assert_eq!(window.pass(Some(first)), None);

@@ -244,7 +244,7 @@ impl Node {
 }
 
 /// The canonical form: `&&`, `||` and `!`, sets written out, no parentheses but the needed ones.
-/// Read again it is the same filter.
+/// Read again it is the same filter, where it has not outgrown [`MAX_LENGTH`].
 impl fmt::Display for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.root)

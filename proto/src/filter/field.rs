@@ -242,11 +242,11 @@ pub(super) fn status_names(dialect: &'static Dialect) -> impl Iterator<Item = &'
 pub(super) fn nearest<'n>(word: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let word = word.to_ascii_lowercase();
     let most = (word.len() / 3).max(1);
-    let near =
-        names.map(|name| (distance(word.as_bytes(), name.to_ascii_lowercase().as_bytes()), name));
-    near.filter(|(changes, _)| *changes <= most)
-        .min_by_key(|(changes, _)| *changes)
-        .map(|(_, name)| name)
+    // A name that is longer or shorter by more than that needs no closer look.
+    let near = names.filter(|name| name.len().abs_diff(word.len()) <= most);
+    let changes = |name: &str| distance(word.as_bytes(), name.to_ascii_lowercase().as_bytes());
+    let near = near.map(|name| (changes(name), name)).filter(|(changes, _)| *changes <= most);
+    near.min_by_key(|(changes, _)| *changes).map(|(_, name)| name)
 }
 
 /// How many bytes are to be put in, taken out or replaced to make one of the other; two neighbours
