@@ -12,7 +12,7 @@
 //! - [`dialect`]: the same frames with other tables, as overlays;
 //! - [`record`], [`direction`], [`exchange`], [`host`]: what was seen, which way it went, and
 //!   requests paired with their replies under the time-outs and retries of the vendor's host;
-//! - [`line`]: what was seen as words for people;
+//! - [`line`](mod@line): what was seen as words for people;
 //! - [`filter`]: the one filter language over frames, noise and exchanges;
 //! - [`unzip`](mod@unzip): the delta packing of the pressure sensor's data (not on this bus, but
 //!   in every trace of it).
