@@ -9,6 +9,7 @@ use k485_sniffer::capture::{self, Format, Likelihood, Reading};
 use k485_sniffer::format;
 use k485_trace::{EventReader, TraceReader, looks_like_trace};
 
+use crate::input::printable;
 use crate::progress::Progress;
 use crate::source::{Kind, Source};
 
@@ -59,7 +60,7 @@ pub(crate) fn open(
     from: Option<From>,
     progress: &Progress,
 ) -> anyhow::Result<Reading> {
-    let name = source.path.display().to_string();
+    let name = printable(&source.path);
     match &source.kind {
         Kind::Stdin => read("stdin", Box::new(io::stdin()), from),
         Kind::File | Kind::Found => {
@@ -68,7 +69,7 @@ pub(crate) fn open(
         }
         Kind::Traces(files) => {
             let readers = files.iter().map(|path| {
-                let name = path.display().to_string();
+                let name = printable(path);
                 let file = File::open(path).with_context(|| name.clone())?;
                 Ok(EventReader::new(name, BufReader::new(progress.count(file))))
             });

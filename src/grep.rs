@@ -125,9 +125,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         total: 0,
         named: false,
     };
-    let skipped = args.input.read(&mut grep)?;
+    let result = args.input.read(&mut grep);
+    // What was found is told even where something failed behind it.
     grep.end_of_input()?;
     grep.flush()?;
+    let skipped = result?;
     Ok(match (grep.total, skipped) {
         (0, 0) => ExitCode::from(1),
         (0, _) => ExitCode::from(3),

@@ -9,6 +9,7 @@ use k485_sniffer::capture::{OpenError, Reading};
 use k485_sniffer::format::hex::read_hex_text;
 
 use crate::formats::{self, From};
+use crate::output::is_broken_pipe;
 use crate::progress::Progress;
 use crate::source::{self, Kind, Source};
 use crate::window::{Moment, Window};
@@ -96,6 +97,12 @@ impl InputArgs {
     }
 }
 
+/// A file's name without anything that would steer a terminal.
+pub(crate) fn printable(path: &Path) -> String {
+    let clean = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    path.display().to_string().chars().map(clean).collect()
+}
+
 /// Whether two paths name one existing file.
 fn same_file(a: &Path, b: &Path) -> bool {
     matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
@@ -116,19 +123,21 @@ impl Reader<'_> {
             self.read("--hex", read_hex_text("--hex", text))?;
         }
         let mut others = Vec::new();
+        let mut failed = 0;
         for source in sources {
-            let name = source.path.display().to_string();
-            let reading = match formats::open(source, self.args.from, &self.progress) {
+            match self.one(source) {
+                Ok(()) => {}
                 Err(error) if source.kind == Kind::Found && is_undetected(&error) => {
-                    others.push(name);
-                    continue;
+                    others.push(printable(&source.path));
                 }
-                opened => opened?,
-            };
-            if self.several {
-                self.sink.heading(&name)?;
+                // One bad file of many does not keep the others from being read.
+                Err(error) if self.several && !is_broken_pipe(&error) => {
+                    self.sink.flush()?;
+                    self.say(&format!("{error:#}"));
+                    failed += 1;
+                }
+                Err(error) => return Err(error),
             }
-            self.read(&name, reading)?;
         }
         self.sink.flush()?;
         if !others.is_empty() {
@@ -139,6 +148,9 @@ impl Reader<'_> {
                 others.len()
             ));
         }
+        if failed > 0 {
+            bail!("{failed} of {} inputs failed, see above", sources.len());
+        }
         if self.complaints > COMPLAINTS {
             self.say(&format!("{} places of the input were skipped", self.complaints));
         }
@@ -147,6 +159,15 @@ impl Reader<'_> {
             bail!("no frame and no byte found{above}");
         }
         Ok(())
+    }
+
+    fn one(&mut self, source: &Source) -> anyhow::Result<()> {
+        let reading = formats::open(source, self.args.from, &self.progress)?;
+        let name = printable(&source.path);
+        if self.several {
+            self.sink.heading(&name)?;
+        }
+        self.read(&name, reading)
     }
 
     fn read(&mut self, name: &str, reading: Reading) -> anyhow::Result<()> {

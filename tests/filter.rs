@@ -132,6 +132,10 @@ fn folders_and_patterns() {
     assert_eq!(run.out, format!("{a}\n{b}\n"), "{}", run.err);
     let run = k485(&["grep", "noise", &path("*.none")]);
     assert!(run.code == Some(2) && run.err.contains("no file has such a name"), "{}", run.err);
+    // What is named and is no capture is an error, and the others are searched all the same.
+    let run = k485(&["grep", "-c", "noise", &b, &path("notes.txt"), &a]);
+    assert_eq!((run.code, run.out), (Some(2), format!("{b}:2\n{a}:0\n")), "{}", run.err);
+    assert!(run.err.contains("1 of 3 inputs failed"), "{}", run.err);
     // An input that is found in a folder is no output either.
     let run = k485(&["decode", "-o", &b, &path("")]);
     assert!(run.code == Some(1) && run.err.contains("both input and output"), "{}", run.err);
