@@ -5,15 +5,19 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 use k485_proto::exchange::Seen;
+use k485_proto::filter::Filter;
 
+use crate::filter::FilterArgs;
 use crate::input::{InputArgs, Sink};
 use crate::output::{self, Color};
+use crate::progress::Progress;
 use crate::view::{Options, Tally, View};
 
 /// What `k485 decode` takes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Without --from the format is told by the content. A folder is read as traces, merged by time.
+Without --from the format is told by the content. A folder with *.jsonl files is read as a trace,
+merged by time; of another folder every capture in it is read.
 Hex may be spelled in any way (spaces, 0x, commas, \\x, many frames a line, # comments); bare frames
 as traced host calls carry them (0203ff0a: no F7, no CRC) are read and marked.
 
@@ -21,10 +25,13 @@ Examples:
   k485 decode captures/sample-load.hex
   k485 decode --hex 'F7 01 03 FF 0A 5C  F7 01 07 00 0A 19 24 00 00 E7'
   k485 decode --frames -vv dump.bin
+  k485 decode -F 'addr==box2 && latency>50ms' --since 1m30s bus.log
   k485 decode --to json trace-folder | jq 'select(.outcome==\"timeout\")'")]
 pub(crate) struct Args {
     #[command(flatten)]
     input: InputArgs,
+    #[command(flatten)]
+    filter: FilterArgs,
     #[command(flatten)]
     view: ViewArgs,
     /// Write here instead of to stdout
@@ -43,7 +50,7 @@ pub(crate) struct ViewArgs {
     exchanges: bool,
     /// A line for each frame
     #[arg(long)]
-    frames: bool,
+    pub(crate) frames: bool,
     /// When to colour text
     #[arg(long, default_value = "auto")]
     color: Color,
@@ -81,8 +88,10 @@ impl ViewArgs {
 pub(crate) struct Shown {
     /// Where it is shown.
     pub(crate) view: View,
-    /// The counts.
+    /// The counts, of everything that is seen.
     pub(crate) tally: Tally,
+    /// What is shown of it; everything without one.
+    pub(crate) filter: Option<Filter>,
 }
 
 impl Sink for Shown {
@@ -92,11 +101,19 @@ impl Sink for Shown {
 
     fn seen(&mut self, seen: &Seen) -> anyhow::Result<()> {
         self.tally.count(seen);
-        Ok(self.view.show(seen)?)
+        if self.view.shows(seen) && self.filter.as_ref().is_none_or(|filter| filter.matches(seen)) {
+            self.view.show(seen)?;
+        }
+        Ok(())
     }
 
     fn flush(&mut self) -> anyhow::Result<()> {
         Ok(self.view.flush()?)
+    }
+
+    fn watch(&mut self, total: u64) -> Progress {
+        // On a terminal the lines themselves show how it goes on.
+        if self.view.is_terminal() { Progress::none() } else { Progress::of(total) }
     }
 }
 
@@ -105,8 +122,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if let Some(output) = &args.output {
         args.input.refuse_output(output)?;
     }
+    let filter = args.filter.read(args.view.frames)?;
     let view = args.view.open(args.output.as_deref())?;
-    let mut shown = Shown { view, tally: Tally::default() };
+    let mut shown = Shown { view, tally: Tally::default(), filter };
     let skipped = args.input.read(&mut shown)?;
     if args.view.verbose > 0 {
         eprintln!("{}", shown.tally);

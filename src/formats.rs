@@ -1,15 +1,17 @@
 //! The capture formats that this binary reads: the sniffer's, and the tracer's traces as one more.
 
 use std::fs::File;
-use std::io::{self, BufRead, Read};
-use std::path::Path;
+use std::io::{self, BufRead, BufReader, Read};
 
-use crate::input::printable;
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use k485_sniffer::capture::{self, Format, Likelihood, Reading};
 use k485_sniffer::format;
-use k485_trace::{TraceReader, looks_like_trace};
+use k485_trace::{EventReader, TraceReader, looks_like_trace};
+
+use crate::input::printable;
+use crate::progress::Progress;
+use crate::source::{Kind, Source};
 
 /// A format by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -52,22 +54,29 @@ impl From {
     }
 }
 
-/// Opens a capture: a file, `-` for stdin, or a folder of traces.
-pub(crate) fn open(path: &Path, from: Option<From>) -> anyhow::Result<Reading> {
-    let name = printable(path);
-    if path == Path::new("-") {
-        return read("stdin", Box::new(io::stdin()), from);
-    }
-    let meta = std::fs::metadata(path).with_context(|| name.clone())?;
-    if meta.is_dir() {
-        if !matches!(from, None | Some(From::Trace)) {
-            bail!("{name}: is a folder; only traces are read by the folder");
+/// Opens a capture; what is read of it moves the bar.
+pub(crate) fn open(
+    source: &Source,
+    from: Option<From>,
+    progress: &Progress,
+) -> anyhow::Result<Reading> {
+    let name = printable(&source.path);
+    match &source.kind {
+        Kind::Stdin => read("stdin", Box::new(io::stdin()), from),
+        Kind::File | Kind::Found => {
+            let file = File::open(&source.path).with_context(|| name.clone())?;
+            read(&name, Box::new(progress.count(file)), from)
         }
-        let reader = TraceReader::open(path).map_err(|complaint| anyhow::anyhow!("{complaint}"))?;
-        return Ok(Box::new(reader));
+        Kind::Traces(files) => {
+            let readers = files.iter().map(|path| {
+                let name = printable(path);
+                let file = File::open(path).with_context(|| name.clone())?;
+                Ok(EventReader::new(name, BufReader::new(progress.count(file))))
+            });
+            let readers = readers.collect::<anyhow::Result<Vec<_>>>()?;
+            Ok(Box::new(TraceReader::merged(readers)))
+        }
     }
-    let file = File::open(path).with_context(|| name.clone())?;
-    read(&name, Box::new(file), from)
 }
 
 fn read(name: &str, input: Box<dyn Read + Send>, from: Option<From>) -> anyhow::Result<Reading> {

@@ -1,23 +1,28 @@
-//! What every command that reads captures has in common: which inputs, in which format, and what
-//! is said about places that cannot be read.
+//! What every command that reads captures has in common: which inputs, in which format, which part
+//! of their time, and what is said about places that cannot be read.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use k485_proto::exchange::{Pairer, Seen};
-use k485_sniffer::capture::Reading;
+use k485_sniffer::capture::{OpenError, Reading};
 use k485_sniffer::format::hex::read_hex_text;
 
 use crate::formats::{self, From};
 use crate::output::is_broken_pipe;
+use crate::progress::Progress;
+use crate::source::{self, Kind, Source};
+use crate::window::{Moment, Window};
 
 /// How many skipped places are told one by one.
 const COMPLAINTS: u64 = 20;
+/// How many files of folders that are no captures are named.
+const NAMED: usize = 3;
 
 /// Which captures to read, and how.
 #[derive(Debug, clap::Args)]
 pub(crate) struct InputArgs {
-    /// Captures; `-` is stdin, a folder is read as traces
+    /// Captures; `-` is stdin, a folder is a trace or holds captures, a quoted pattern is expanded
     #[arg(value_name = "FILE", required_unless_present = "hex")]
     pub(crate) files: Vec<PathBuf>,
     /// Frames as hex text, instead of a file
@@ -26,62 +31,66 @@ pub(crate) struct InputArgs {
     /// The format, instead of detecting it
     #[arg(long)]
     from: Option<From>,
+    /// Only from then on: 10s or 1m30s behind the start, 18:55:50, 2026-01-01T18:55:50Z, seconds
+    #[arg(long, value_name = "TIME")]
+    since: Option<Moment>,
+    /// Only before then
+    #[arg(long, value_name = "TIME")]
+    until: Option<Moment>,
 }
 
 /// Who is given what the inputs hold.
 pub(crate) trait Sink {
+    /// The next input begins; told of every one.
+    fn begin(&mut self, _name: &str) -> anyhow::Result<()> {
+        Ok(())
+    }
     /// The next input begins; told only where there are several.
     fn heading(&mut self, name: &str) -> anyhow::Result<()>;
     /// A frame, an exchange or noise.
     fn seen(&mut self, seen: &Seen) -> anyhow::Result<()>;
     /// Something is about to be said on stderr: what was shown so far goes out first.
     fn flush(&mut self) -> anyhow::Result<()>;
+    /// Whether the rest of this input is not wanted.
+    fn is_full(&self) -> bool {
+        false
+    }
+    /// The bar for a job of so many bytes; what writes to the terminal moves it aside.
+    fn watch(&mut self, _total: u64) -> Progress {
+        Progress::none()
+    }
 }
 
 impl InputArgs {
     /// Gives everything that the inputs hold to the sink, one input after the other. Returns how
     /// many places were skipped; each of the first was told on stderr.
     pub(crate) fn read(&self, sink: &mut dyn Sink) -> anyhow::Result<u64> {
-        let mut reader = Reader { sink, records: 0, complaints: 0 };
-        for text in &self.hex {
-            reader.read(read_hex_text("--hex", text))?;
-        }
-        let mut failed = 0;
-        for file in &self.files {
-            let result = formats::open(file, self.from).and_then(|reading| {
-                if self.files.len() > 1 {
-                    reader.sink.heading(&printable(file))?;
-                }
-                reader.read(reading)
-            });
-            match result {
-                Ok(()) => {}
-                // One bad file of many does not keep the others from being read.
-                Err(error) if self.files.len() > 1 && !is_broken_pipe(&error) => {
-                    reader.sink.flush()?;
-                    eprintln!("k485: {error:#}");
-                    failed += 1;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        reader.sink.flush()?;
-        if failed > 0 {
-            bail!("{failed} of {} inputs failed, see above", self.files.len());
-        }
-        if reader.complaints > COMPLAINTS {
-            eprintln!("k485: {} places of the input were skipped", reader.complaints);
-        }
-        if reader.records == 0 {
-            let above = if reader.complaints > 0 { ", see above" } else { "" };
-            bail!("no frame and no byte found{above}");
-        }
+        let sources = source::sources(&self.files, self.from)?;
+        // Where an input's size is not known, neither is how much is left.
+        let total: Option<u64> = sources.iter().map(Source::size).sum();
+        let progress = sink.watch(total.unwrap_or(0));
+        let mut reader = Reader {
+            args: self,
+            sink,
+            progress,
+            several: sources.len() > 1,
+            records: 0,
+            complaints: 0,
+        };
+        let result = reader.all(&sources);
+        reader.progress.end();
+        result?;
         Ok(reader.complaints)
     }
 
     /// Refuses an output that is one of the inputs: it would be gone before its first byte is read.
     pub(crate) fn refuse_output(&self, output: &Path) -> anyhow::Result<()> {
-        match self.files.iter().find(|file| same_file(file, output)) {
+        let sources = source::sources(&self.files, self.from)?;
+        let files = sources.iter().flat_map(|source| match &source.kind {
+            Kind::Traces(files) => files.as_slice(),
+            _ => std::slice::from_ref(&source.path),
+        });
+        match files.into_iter().find(|file| same_file(file, output)) {
             Some(file) => bail!("{} is both input and output", file.display()),
             None => Ok(()),
         }
@@ -100,18 +109,79 @@ fn same_file(a: &Path, b: &Path) -> bool {
 }
 
 struct Reader<'a> {
+    args: &'a InputArgs,
     sink: &'a mut dyn Sink,
+    progress: Progress,
+    several: bool,
     records: u64,
     complaints: u64,
 }
 
 impl Reader<'_> {
-    fn read(&mut self, reading: Reading) -> anyhow::Result<()> {
+    fn all(&mut self, sources: &[Source]) -> anyhow::Result<()> {
+        for text in &self.args.hex {
+            self.read("--hex", read_hex_text("--hex", text))?;
+        }
+        let mut others = Vec::new();
+        let mut failed = 0;
+        for source in sources {
+            match self.one(source) {
+                Ok(()) => {}
+                Err(error) if source.kind == Kind::Found && is_undetected(&error) => {
+                    others.push(printable(&source.path));
+                }
+                // One bad file of many does not keep the others from being read.
+                Err(error) if self.several && !is_broken_pipe(&error) => {
+                    self.sink.flush()?;
+                    self.say(&format!("{error:#}"));
+                    failed += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.sink.flush()?;
+        if !others.is_empty() {
+            let named = others[..others.len().min(NAMED)].join(", ");
+            let more = if others.len() > NAMED { ", …" } else { "" };
+            self.say(&format!(
+                "no captures, and left out: {named}{more} ({} in all)",
+                others.len()
+            ));
+        }
+        if failed > 0 {
+            bail!("{failed} of {} inputs failed, see above", sources.len());
+        }
+        if self.complaints > COMPLAINTS {
+            self.say(&format!("{} places of the input were skipped", self.complaints));
+        }
+        if self.records == 0 {
+            let above = if self.complaints > 0 { ", see above" } else { "" };
+            bail!("no frame and no byte found{above}");
+        }
+        Ok(())
+    }
+
+    fn one(&mut self, source: &Source) -> anyhow::Result<()> {
+        let reading = formats::open(source, self.args.from, &self.progress)?;
+        let name = printable(&source.path);
+        if self.several {
+            self.sink.heading(&name)?;
+        }
+        self.read(&name, reading)
+    }
+
+    fn read(&mut self, name: &str, reading: Reading) -> anyhow::Result<()> {
+        self.sink.begin(name)?;
         let mut pairer = Pairer::new();
+        let mut window = Window::new(self.args.since, self.args.until);
         for item in reading {
             match item {
                 Ok(record) => {
                     self.records += 1;
+                    if let Some(odd) = window.pass(record.time) {
+                        self.sink.flush()?;
+                        self.say(&odd);
+                    }
                     pairer.push(record);
                 }
                 Err(complaint) if complaint.fatal => {
@@ -122,17 +192,46 @@ impl Reader<'_> {
                     self.complaints += 1;
                     self.sink.flush()?;
                     match self.complaints {
-                        ..COMPLAINTS => eprintln!("k485: {complaint}"),
-                        COMPLAINTS => eprintln!("k485: {complaint}; what follows is only counted"),
+                        ..COMPLAINTS => self.say(&complaint.to_string()),
+                        COMPLAINTS => {
+                            self.say(&format!("{complaint}; what follows is only counted"));
+                        }
                         _ => {}
                     }
                 }
             }
-            pull(&mut pairer, self.sink)?;
+            self.pull(&mut pairer, &mut window)?;
+            if self.sink.is_full() {
+                return Ok(());
+            }
         }
         pairer.finish();
-        pull(&mut pairer, self.sink)
+        self.pull(&mut pairer, &mut window)?;
+        if let Some(verdict) = window.verdict() {
+            self.sink.flush()?;
+            self.say(&format!("{name}: {verdict}"));
+        }
+        Ok(())
     }
+
+    /// Gives what the pairer has to the sink, if it is of the wanted time.
+    fn pull(&mut self, pairer: &mut Pairer, window: &mut Window) -> anyhow::Result<()> {
+        while let Some(seen) = pairer.pull() {
+            if window.holds(&seen) {
+                self.sink.seen(&seen)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn say(&self, what: &str) {
+        self.progress.aside(|| eprintln!("k485: {what}"));
+    }
+}
+
+/// Whether an input could not be opened because it is in no known format.
+fn is_undetected(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(OpenError::Undetected(_)))
 }
 
 /// Gives what the pairer has to the sink.

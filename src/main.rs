@@ -4,23 +4,29 @@
 //! One file a subcommand. stdout is data, stderr is talk.
 //!
 //! Exit codes: 0 done; 1 it failed; 2 the command line was wrong; 3 done, but parts of the input
-//! could not be read and were skipped.
+//! could not be read and were skipped. `grep` has those of grep(1).
 
 #![allow(clippy::print_stderr)]
 
 mod decode;
 mod encode;
 mod explain;
+mod filter;
 mod formats;
+mod grep;
 mod input;
 mod output;
+mod progress;
 mod sniff;
+mod source;
 mod unzip;
 mod view;
+mod window;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use k485_proto::filter::FilterError;
 
 /// The RS-485 toolkit for Creality's K2 family printers and CFS filament boxes.
 #[derive(Debug, Parser)]
@@ -34,15 +40,19 @@ const EXAMPLES: &str = "\
 Examples:
   k485 decode captures/sample-load.hex     every exchange of a capture, in names and units
   k485 decode --hex 'F7 01 03 FF 0A 5C'    one frame
+  k485 grep 'status!=OK' captures/         what went wrong, in every capture of a folder
   k485 sniff /dev/ttyUSB0                  the live bus
   k485 explain RETRUDE_ERR2                what a status, key, function or address means
 
-Exit codes: 0 done; 1 failed; 2 wrong command line; 3 done, but parts of the input were skipped.";
+Exit codes: 0 done; 1 failed; 2 wrong command line; 3 done, but parts of the input were skipped.
+grep: 0 found; 1 nothing found; 2 failed; 3 nothing found, and parts of the input were skipped.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Decode captures: hex text, raw bytes, interceptty dumps, method-call traces
     Decode(decode::Args),
+    /// Find exchanges, frames or noise in captures by a condition
+    Grep(grep::Args),
     /// Watch a live bus. Listens only: what it opens cannot write
     Sniff(sniff::Args),
     /// Write one frame from names and values
@@ -56,8 +66,11 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let command = Cli::parse().command;
+    let failure = if matches!(command, Command::Grep(_)) { 2 } else { 1 };
+    let result = match command {
         Command::Decode(args) => decode::run(&args),
+        Command::Grep(args) => grep::run(&args),
         Command::Sniff(args) => sniff::run(&args),
         Command::Encode(args) => encode::run(&args),
         Command::Explain(args) => explain::run(&args),
@@ -70,7 +83,8 @@ fn main() -> ExitCode {
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("k485: {error:#}");
-            ExitCode::FAILURE
+            // A wrong filter is a wrong command line.
+            ExitCode::from(if error.is::<FilterError>() { 2 } else { failure })
         }
     }
 }

@@ -14,6 +14,7 @@ use k485_proto::exchange::Pairer;
 use k485_sniffer::framer::{Chunk, Framer, Place};
 
 use crate::decode::{Shown, ViewArgs};
+use crate::filter::FilterArgs;
 use crate::input::{Sink, pull};
 use crate::view::Tally;
 
@@ -33,6 +34,7 @@ with a summary.
 
 Examples:
   k485 sniff /dev/ttyUSB0
+  k485 sniff /dev/ttyUSB0 -F 'status!=OK || noise'
   k485 sniff /dev/ttyUSB0 -w bus.raw --to json > bus.jsonl")]
 pub(crate) struct Args {
     /// A serial port or pseudo-terminal
@@ -44,12 +46,15 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "FILE")]
     write: Option<PathBuf>,
     #[command(flatten)]
+    filter: FilterArgs,
+    #[command(flatten)]
     view: ViewArgs,
 }
 
 /// Listens until Ctrl-C, or until the port is gone.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let mut shown = Shown { view: args.view.open(None)?, tally: Tally::default() };
+    let filter = args.filter.read(args.view.frames)?;
+    let mut shown = Shown { view: args.view.open(None)?, tally: Tally::default(), filter };
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
     ctrlc::set_handler(move || flag.store(true, Ordering::SeqCst))

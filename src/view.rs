@@ -31,6 +31,7 @@ pub(crate) struct Options {
 pub(crate) struct View {
     face: Face,
     frames: bool,
+    terminal: bool,
 }
 
 enum Face {
@@ -41,6 +42,7 @@ enum Face {
 impl View {
     /// A view on an output.
     pub(crate) fn new(output: Output, options: Options) -> View {
+        let terminal = output.terminal;
         let face = if options.json {
             Face::Json(jsonl::Writer::new(output.out))
         } else {
@@ -53,13 +55,39 @@ impl View {
                 options.verbose,
             ))
         };
-        View { face, frames: options.frames }
+        View { face, frames: options.frames, terminal }
     }
 
     /// A heading between inputs; nothing in JSON.
     pub(crate) fn heading(&mut self, text: &str) -> io::Result<()> {
         match &mut self.face {
             Face::Text(face) => face.heading(text),
+            Face::Json(_) => Ok(()),
+        }
+    }
+
+    /// Whether this view shows such things.
+    pub(crate) fn shows(&self, seen: &Seen) -> bool {
+        shows(seen, self.frames)
+    }
+
+    /// Whether it is shown on a terminal.
+    pub(crate) fn is_terminal(&self) -> bool {
+        self.terminal
+    }
+
+    /// Marks what is shown from here on, in text: `*` what was looked for, a space what is around
+    /// it.
+    pub(crate) fn mark(&mut self, found: bool) {
+        if let Face::Text(face) = &mut self.face {
+            face.mark(found);
+        }
+    }
+
+    /// A line where something is left out; nothing in JSON.
+    pub(crate) fn gap(&mut self) -> io::Result<()> {
+        match &mut self.face {
+            Face::Text(face) => face.gap(),
             Face::Json(_) => Ok(()),
         }
     }
@@ -85,6 +113,15 @@ impl View {
             Face::Text(face) => face.flush(),
             Face::Json(face) => face.flush(),
         }
+    }
+}
+
+/// Whether a view of frames, or else of exchanges, shows such things.
+pub(crate) fn shows(seen: &Seen, frames: bool) -> bool {
+    match seen {
+        Seen::Frame(_) => frames,
+        Seen::Lone(_) | Seen::Exchange(_) => !frames,
+        Seen::Noise(_) => true,
     }
 }
 

@@ -13,6 +13,7 @@
 //! - [`record`], [`direction`], [`exchange`], [`host`]: what was seen, which way it went, and
 //!   requests paired with their replies under the time-outs and retries of the vendor's host;
 //! - [`line`](mod@line): what was seen as words for people;
+//! - [`filter`]: the one filter language over frames, noise and exchanges;
 //! - [`unzip`](mod@unzip): the delta packing of the pressure sensor's data (not on this bus, but
 //!   in every trace of it).
 //!
@@ -35,6 +36,7 @@ pub mod dialect;
 pub mod direction;
 pub mod evidence;
 pub mod exchange;
+pub mod filter;
 pub mod frame;
 pub mod host;
 pub mod key;

@@ -27,6 +27,8 @@ pub(crate) struct Text<W> {
     /// Frames alone are shown, no exchanges.
     frames: bool,
     verbose: u8,
+    /// What stands before the columns.
+    mark: &'static str,
     zone: TimeZone,
     date: Option<Date>,
 }
@@ -40,13 +42,23 @@ impl<W: Write> Text<W> {
         frames: bool,
         verbose: u8,
     ) -> Self {
-        Text { out, color, width, frames, verbose, zone: TimeZone::system(), date: None }
+        Text { out, color, width, frames, verbose, mark: "", zone: TimeZone::system(), date: None }
     }
 
     /// A heading between inputs.
     pub(crate) fn heading(&mut self, text: &str) -> io::Result<()> {
         self.date = None;
         self.line(&[word(Role::Device, format!("== {text} =="))])
+    }
+
+    /// A line where something is left out.
+    pub(crate) fn gap(&mut self) -> io::Result<()> {
+        self.line(&[word(Role::Minor, "--".to_owned())])
+    }
+
+    /// Marks what follows.
+    pub(crate) fn mark(&mut self, found: bool) {
+        self.mark = if found { "* " } else { "  " };
     }
 
     /// One exchange.
@@ -104,7 +116,7 @@ impl<W: Write> Text<W> {
         };
         // A frame has no latency, so frames alone need no column for it.
         let latency = if self.frames { String::new() } else { format!(" {latency:>10}") };
-        let mut line = vec![word(Role::Minor, format!("{place:<12}{latency}"))];
+        let mut line = vec![word(Role::Minor, format!("{}{place:<12}{latency}", self.mark))];
         line.extend(words);
         self.line(&line)
     }

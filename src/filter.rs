@@ -1,0 +1,36 @@
+//! `-F`, `--filter`: show only what a condition holds for.
+
+use anyhow::Context;
+use k485_proto::dialect::K2;
+use k485_proto::filter::Filter;
+
+/// Which part of what is seen to show; for commands that show everything without it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct FilterArgs {
+    /// Show only what this holds for, as in 'addr==box1 && status!=OK' (docs/filter.md)
+    #[arg(short = 'F', long = "filter", value_name = "EXPR")]
+    filter: Option<String>,
+}
+
+impl FilterArgs {
+    /// The filter, if there is one.
+    pub(crate) fn read(&self, frames: bool) -> anyhow::Result<Option<Filter>> {
+        self.filter.as_deref().map(|text| read(text, frames)).transpose()
+    }
+}
+
+/// Reads a filter for a view of exchanges or of frames, and says what is odd about it.
+pub(crate) fn read(text: &str, frames: bool) -> anyhow::Result<Filter> {
+    // The error shows the filter itself, so it is the outermost.
+    let filter = Filter::parse(text, &K2).context("the filter")?;
+    for hint in filter.hints() {
+        eprintln!("k485: the filter: column {}: {}", hint.column, hint.text);
+    }
+    if frames && filter.asks_for_exchanges() {
+        eprintln!(
+            "k485: the filter: --frames shows frames alone, which have no outcome, latency or \
+             attempts; leave it out to filter exchanges"
+        );
+    }
+    Ok(filter)
+}

@@ -1,0 +1,66 @@
+//! How far a long job has come: a bar on stderr, where somebody watches.
+
+use std::io::{self, IsTerminal, Read};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// Less than this is read before a bar could be seen, in bytes.
+const LONG: u64 = 16 << 20;
+/// How often the bar is drawn in a second.
+const RATE: u8 = 5;
+
+/// A bar, or none. A clone is the same bar.
+#[derive(Debug, Clone)]
+pub(crate) struct Progress(ProgressBar);
+
+impl Progress {
+    /// A bar that shows nothing.
+    pub(crate) fn none() -> Self {
+        Progress(ProgressBar::hidden())
+    }
+
+    /// A bar for so many bytes; none where nobody watches stderr, or where it would be over at
+    /// once.
+    pub(crate) fn of(total: u64) -> Self {
+        if total < LONG || !io::stderr().is_terminal() {
+            return Progress::none();
+        }
+        let template = "{wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta} left";
+        let bar =
+            ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(RATE));
+        // A template that cannot be read would be seen at once; the built-in style does as well.
+        Progress(match ProgressStyle::with_template(template) {
+            Ok(style) => bar.with_style(style),
+            Err(_) => bar,
+        })
+    }
+
+    /// The input, with what is read of it counted.
+    pub(crate) fn count<R: Read>(&self, input: R) -> Counted<R> {
+        Counted { input, progress: self.clone() }
+    }
+
+    /// Does something that writes on the terminal, with the bar out of the way.
+    pub(crate) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
+        self.0.suspend(write)
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn end(&self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// An input whose bytes move the bar.
+pub(crate) struct Counted<R> {
+    input: R,
+    progress: Progress,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.input.read(buf)?;
+        self.progress.0.inc(n as u64);
+        Ok(n)
+    }
+}
