@@ -13,6 +13,8 @@
 pub mod choose;
 pub mod hi;
 pub mod k1;
+#[cfg(feature = "toml")]
+pub mod toml;
 
 use alloc::borrow::Cow;
 use alloc::format;
