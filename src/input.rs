@@ -8,6 +8,7 @@ use k485_proto::exchange::{Pairer, Seen};
 use k485_sniffer::capture::Reading;
 use k485_sniffer::format::hex::read_hex_text;
 
+use crate::dialect::{DialectArg, Wanted};
 use crate::formats::{self, From};
 
 /// How many skipped places are told one by one.
@@ -25,6 +26,8 @@ pub(crate) struct InputArgs {
     /// The format, instead of detecting it
     #[arg(long)]
     from: Option<From>,
+    #[command(flatten)]
+    dialect: DialectArg,
 }
 
 /// Who is given what the inputs hold.
@@ -41,16 +44,18 @@ impl InputArgs {
     /// Gives everything that the inputs hold to the sink, one input after the other. Returns how
     /// many places were skipped; each of the first was told on stderr.
     pub(crate) fn read(&self, sink: &mut dyn Sink) -> anyhow::Result<u64> {
-        let mut reader = Reader { sink, records: 0, complaints: 0 };
+        let dialect = self.dialect.wanted()?;
+        let mut reader = Reader { sink, dialect, records: 0, complaints: 0 };
         for text in &self.hex {
-            reader.read(read_hex_text("--hex", text))?;
+            reader.read(None, read_hex_text("--hex", text))?;
         }
         for file in &self.files {
             let reading = formats::open(file, self.from)?;
-            if self.files.len() > 1 {
-                reader.sink.heading(&file.display().to_string())?;
+            let name = (self.files.len() > 1).then(|| file.display().to_string());
+            if let Some(name) = &name {
+                reader.sink.heading(name)?;
             }
-            reader.read(reading)?;
+            reader.read(name.as_deref(), reading)?;
         }
         reader.sink.flush()?;
         if reader.complaints > COMPLAINTS {
@@ -79,13 +84,16 @@ fn same_file(a: &Path, b: &Path) -> bool {
 
 struct Reader<'a> {
     sink: &'a mut dyn Sink,
+    dialect: Wanted,
     records: u64,
     complaints: u64,
 }
 
 impl Reader<'_> {
-    fn read(&mut self, reading: Reading) -> anyhow::Result<()> {
-        let mut pairer = Pairer::new();
+    /// Reads one input; it has a name where there are several.
+    fn read(&mut self, name: Option<&str>, reading: Reading) -> anyhow::Result<()> {
+        let (dialect, reading) = self.dialect.settle(name, reading);
+        let mut pairer = Pairer::with_dialect(dialect);
         for item in reading {
             match item {
                 Ok(record) => {

@@ -100,7 +100,9 @@ impl Dialect {
         core::iter::successors(Some(self), |dialect| dialect.base)
     }
 
-    fn entry(&self, addr: Address) -> Option<&DeviceEntry> {
+    /// The row of devices that this dialect (or its base) adds, and that the address is in.
+    #[must_use]
+    pub fn entry(&self, addr: Address) -> Option<&DeviceEntry> {
         self.chain().flat_map(|dialect| dialect.devices).find(|entry| entry.name_of(addr).is_some())
     }
 
@@ -150,6 +152,11 @@ impl Dialect {
             Some(name) => Cow::Borrowed(name),
             None => Cow::Owned(status.to_string()),
         }
+    }
+
+    /// Every status that is known, by its code.
+    pub fn statuses(&self) -> impl Iterator<Item = &StatusInfo> {
+        (0..=u8::MAX).filter_map(|code| self.status(Status(code)))
     }
 
     /// The status of a name (in either case), or of a byte such as `0x14`.

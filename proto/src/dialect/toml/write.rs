@@ -33,8 +33,7 @@ impl Dialect {
     fn write_all(&self, out: &mut String) -> fmt::Result {
         head(self, self.chain().last().unwrap_or(self), out)?;
         self.effective_devices().iter().try_for_each(|(name, entry)| device(name, entry, out))?;
-        let infos = (0..=u8::MAX).filter_map(|code| self.status(Status(code)));
-        infos.into_iter().try_for_each(|info| status(info, out))?;
+        self.statuses().try_for_each(|info| status(info, out))?;
         // A class whose last device is hidden is out of reach, and could not be named.
         let devices = self.effective_devices();
         let reached = |class| {
