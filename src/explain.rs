@@ -11,7 +11,7 @@ use k485_proto::frame::{Frame, Hex};
 use k485_proto::key::Key;
 use k485_proto::material::{self, Colour, TAG_FIELDS, TagRecord};
 use k485_proto::message::kind::hex_bytes;
-use k485_proto::message::{Form, Function};
+use k485_proto::message::{Form, Function, StatusRule};
 use k485_proto::slot::Slot;
 use k485_proto::status::Status;
 
@@ -190,6 +190,9 @@ fn layout(side: &str, form: &Form, out: &mut Vec<u8>) -> io::Result<()> {
     write!(out, "  {side} {}", form.name)?;
     for (field, value) in form.when {
         write!(out, " ({field}={value})")?;
+    }
+    if let StatusRule::Is(code) = form.status {
+        write!(out, " (status {code:02X})")?;
     }
     writeln!(out, "{}", if form.fields.is_empty() { ": no data" } else { ":" })?;
     for field in form.fields {

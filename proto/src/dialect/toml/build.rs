@@ -14,7 +14,7 @@ use super::read::{At, Errors, Section, number_of, text_of};
 use crate::address::Class;
 use crate::dialect::{Dialect, K2};
 use crate::evidence::Evidence;
-use crate::message::kind::{KINDS, REST};
+use crate::message::kind::{KINDS, REST, U8};
 use crate::message::{Kind, StatusRule};
 use crate::status::Status;
 
@@ -341,14 +341,19 @@ fn field(section: &Section<'_>, errors: &mut Errors<'_>) -> Option<FieldDraft> {
     });
     let evidence = evidence(section, errors).unwrap_or(Evidence::Inferred);
     let codes = values(section, errors).unwrap_or_default();
-    Some(FieldDraft {
+    let field = FieldDraft {
         at: section.at.clone(),
         name: own(name?.get_ref()),
-        kind: kind?,
-        codes,
+        kind: &U8,
+        codes: Vec::new(),
         unit,
-        default,
+        default: Word::Borrowed(""),
         evidence,
+    };
+    // Without its kind it stays, so that what refers to it is not wrong too.
+    Some(match kind {
+        Some(kind) => FieldDraft { kind, codes, default, ..field },
+        None => field,
     })
 }
 
