@@ -164,7 +164,7 @@ fn key(key: Key, dialect: &'static Dialect, out: &mut Vec<u8>) -> io::Result<()>
 /// A function with its layouts.
 pub(crate) fn function(function: &Function, out: &mut Vec<u8>) -> io::Result<()> {
     let Function { code, name, class, .. } = function;
-    writeln!(out, "function {code:02X} {name} ({}):{}", class.name(), function.doc)?;
+    writeln!(out, "function {code:02X} {name} ({}): {}", class.name(), function.doc.trim())?;
     for form in function.request {
         layout("request", form, out)?;
     }

@@ -10,6 +10,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
 
 type Outcome = Result<(), Failed>;
+type Test = fn() -> Outcome;
 
 /// A device at 41 whose 0A says something else than a box's.
 const GRIPPER: &str = r#"
@@ -46,7 +47,7 @@ const ASKED: &str = "f74104ff0a01f6 f74105160a010262";
 
 fn main() {
     let arguments = Arguments::from_args();
-    let tests: [(&str, fn() -> Outcome); 9] = [
+    let tests: [(&str, Test); 11] = [
         ("text_shows_the_dialect", text_shows_the_dialect),
         ("json_shows_the_dialect", json_shows_the_dialect),
         ("explain_knows_the_dialect", explain_knows_the_dialect),
@@ -56,6 +57,8 @@ fn main() {
         ("shown_as_toml_it_reads_back", shown_as_toml_it_reads_back),
         ("auto_says_why_and_loses_nothing", auto_says_why_and_loses_nothing),
         ("auto_needs_a_capture", auto_needs_a_capture),
+        ("the_page_holds", the_page_holds),
+        ("the_page_names_every_key", the_page_names_every_key),
     ];
     let mut trials: Vec<Trial> =
         tests.map(|(name, test)| Trial::test(name, test)).into_iter().collect();
@@ -147,7 +150,7 @@ fn explain_knows_the_dialect() -> Outcome {
     for part in [
         "address 41 gripper: a gripper of the dialect [inferred]",
         "functions: 0A GET_GRIP",
-        "function 0A GET_GRIP (gripper):Reads the grip.",
+        "function 0A GET_GRIP (gripper): Reads the grip.",
         "reply Force (what=1):",
         "force: u16be, mN [wire]",
         "status 16 JAMMED: the gripper is jammed",
@@ -310,6 +313,56 @@ fn auto_needs_a_capture() -> Outcome {
         let output = k485(args)?;
         equal("exit code", output.status.code(), Some(1))?;
         holds(&talk(&output), "--dialect auto looks at the beginning of a capture")?;
+    }
+    Ok(())
+}
+
+/// The page on dialects.
+fn page() -> Result<String, Failed> {
+    Ok(fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/dialects.md"))?)
+}
+
+/// Every example of the page is a dialect without errors.
+fn the_page_holds() -> Outcome {
+    let page = page()?;
+    let examples: Vec<&str> =
+        page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    equal("examples", examples.len() > 1, true)?;
+    for example in examples {
+        let (_folder, path) = file(example)?;
+        clean(&["dialect", "check", &path])?;
+    }
+    Ok(())
+}
+
+/// The keys are those that the errors about a wrong one list.
+fn the_page_names_every_key() -> Outcome {
+    let page = page()?;
+    let function = "[[function]]\nclass = \"box\"\ncode = 5\n";
+    let field = "{ name = \"a\", kind = \"u8\", Q = 1 }";
+    for text in [
+        "Q = 1\n".to_owned(),
+        "[[device]]\nname = \"a\"\nclass = \"a\"\naddress = 0x40\nQ = 1\n".to_owned(),
+        "[[status]]\ncode = 1\nQ = 1\n".to_owned(),
+        format!("{function}Q = 1\n"),
+        format!("{function}[[function.reply]]\nQ = 1\n"),
+        format!("{function}[[function.reply]]\nfields = [{field}]\n"),
+        "[[field]]\nclass = \"box\"\ncode = 0x0a\nname = \"ran\"\nQ = 1\n".to_owned(),
+    ] {
+        let (_folder, path) = file(&text)?;
+        let output = k485(&["dialect", "check", &path])?;
+        let talk = talk(&output);
+        let (_, keys) = talk.split_once("there are: ").ok_or_else(|| talk.clone())?;
+        for key in keys.trim().split(", ") {
+            holds(&page, &format!("| `{key}` |"))?;
+        }
+    }
+    let (_folder, path) =
+        file(&format!("{function}reply = [{{ fields = [{{ name = \"a\", kind = \"Q\" }}] }}]"))?;
+    let talk = talk(&k485(&["dialect", "check", &path])?);
+    let (_, kinds) = talk.split_once("there are: ").ok_or_else(|| talk.clone())?;
+    for kind in kinds.trim().split(", ") {
+        holds(&page, &format!("`{kind}`"))?;
     }
     Ok(())
 }
