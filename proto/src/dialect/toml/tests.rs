@@ -335,6 +335,18 @@ fn all_errors_are_told_in_the_order_of_the_text() {
 }
 
 #[test]
+fn the_host_waits_as_before_where_only_a_field_changes() {
+    let change = "[[field]]\nclass = \"box\"\ncode = 0x0d\nname = \"action\"\nrename = \"what\"\n";
+    let slow = "[[function]]\nclass = \"box\"\ncode = 0x0d\ntimeout_ms = 7000\n";
+    for (text, expected) in [(change, 2_000), (slow, 7_000)] {
+        let dialect = Dialect::from_toml(text, "preload").unwrap();
+        let raw = Frame::to_vec(Address(1), Status::REQUEST, 0x0d, &[0x0f, 1]).unwrap();
+        let request = Frame::from_bytes(&raw).unwrap();
+        assert_eq!(crate::host::policy(&request, dialect).timeout_ms, expected);
+    }
+}
+
+#[test]
 fn a_change_touches_its_side_and_form_alone() {
     let text = "[[field]]\nclass = \"box\"\ncode = 0x10\nside = \"reply\"\nform = \"FeedPoll\"\n\
                 name = \"odometer\"\nunit = \"cm\"\nevidence = \"document\"\n";
