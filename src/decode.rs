@@ -122,7 +122,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if let Some(output) = &args.output {
         args.input.refuse_output(output)?;
     }
-    let filter = args.filter.read(args.view.frames)?;
+    let filter = args.filter.read(args.view.frames, args.input.tables()?)?;
     let view = args.view.open(args.output.as_deref())?;
     let mut shown = Shown { view, tally: Tally::default(), filter };
     let skipped = args.input.read(&mut shown)?;

@@ -5,10 +5,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context, anyhow, bail};
 use k485_proto::address::{Address, Class};
-use k485_proto::dialect::K2;
+use k485_proto::dialect::Dialect;
 use k485_proto::frame::{Frame, Hex};
 use k485_proto::message::Function;
 use k485_proto::status::Status;
+
+use crate::dialect::DialectArg;
 
 /// What `k485 encode` takes.
 #[derive(Debug, clap::Args)]
@@ -19,9 +21,9 @@ Examples:
   k485 encode box1 GET_BOX_STATE --reply --status 0x0c temperature=25 humidity=36 ran=0 state=error
   k485 encode motor1 SYS_PARAM op=write id=14 value=1.4")]
 pub(crate) struct Args {
-    /// box1..box4, motor0..motor8, belt1, belt2, rack, unassigned, all, or a byte such as 0x41
-    #[arg(value_parser = |text: &str| text.parse::<Address>())]
-    device: Address,
+    /// box1..box4, motor0..motor8, belt1, belt2, rack, unassigned, all, a byte such as 0x41, or a
+    /// device of the dialect
+    device: String,
     /// The function's name, or its code in hex such as 10 or 0x10
     function: String,
     /// The fields; those with a default may be left out
@@ -31,19 +33,33 @@ pub(crate) struct Args {
     #[arg(long)]
     reply: bool,
     /// The reply's STATUS: a name or 0x..
-    #[arg(long, requires = "reply", default_value = "OK", value_parser = |text: &str| text.parse::<Status>())]
-    status: Status,
+    #[arg(long, requires = "reply", default_value = "OK")]
+    status: String,
     /// The reply's layout, where the fields alone do not tell
     #[arg(long, requires = "reply")]
     form: Option<String>,
     /// Without head and CRC, as the host's calls carry it
     #[arg(long)]
     bare: bool,
+    #[command(flatten)]
+    dialect: DialectArg,
 }
 
 /// Prints the frame as hex.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let function = find(args.device, &args.function)?;
+    let dialect = args.dialect.load()?;
+    // Only the dialect knows these words, so the command line's own parser cannot refuse them.
+    let words = || {
+        Ok((
+            dialect.address(&args.device).map_err(|e| e.to_string())?,
+            dialect.status_of(&args.status)?,
+        ))
+    };
+    let (device, status): (Address, Status) = match words() {
+        Ok(words) => words,
+        Err(what) => return refuse(what),
+    };
+    let function = find(dialect, device, &args.function)?;
     let mut fields = Vec::new();
     for field in &args.fields {
         let pair = field.split_once('=').filter(|(name, _)| !name.is_empty());
@@ -51,44 +67,52 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let (status, data) = if args.reply {
         // An error reply mostly has no data, and needs no layout then.
-        let plain = fields.is_empty() && args.form.is_none() && args.status != Status::OK;
+        let plain = fields.is_empty() && args.form.is_none() && status != Status::OK;
         let data = if plain {
             Vec::new()
         } else {
-            function.encode_reply(args.device, args.status, args.form.as_deref(), &fields)?
+            function.encode_reply(device, status, args.form.as_deref(), &fields)?
         };
-        (args.status, data)
+        (status, data)
     } else {
-        (function.request_status, function.encode_request(args.device, &fields)?)
+        (function.request_status, function.encode_request(device, &fields)?)
     };
-    let raw = Frame::to_vec(args.device, status, function.code, &data)?;
+    let raw = Frame::to_vec(device, status, function.code, &data)?;
     let shown = if args.bare { &raw[1..raw.len() - 1] } else { &raw[..] };
     writeln!(stdout(), "{}", Hex(shown))?;
     Ok(ExitCode::SUCCESS)
 }
 
+/// A word that the command line's parser had to let pass.
+fn refuse(what: String) -> anyhow::Result<ExitCode> {
+    let error = clap::Error::raw(clap::error::ErrorKind::ValueValidation, format!("{what}\n"));
+    error.print()?;
+    Ok(ExitCode::from(2))
+}
+
 /// The function of a device, by name or code.
-fn find(device: Address, text: &str) -> anyhow::Result<&'static Function> {
+fn find(dialect: &'static Dialect, addr: Address, text: &str) -> anyhow::Result<&'static Function> {
+    let device = dialect.device(addr);
     // Two digits are hex, as in `explain` and on the wire; no function's name looks like that.
     let digits = text.strip_prefix("0x").unwrap_or(text);
     let hex = (1..=2).contains(&digits.len()) && digits.bytes().all(|d| d.is_ascii_hexdigit());
     if let Some(code) = hex.then(|| u8::from_str_radix(digits, 16).ok()).flatten() {
-        return K2
-            .find(device, code)
+        return dialect
+            .find(addr, code)
             .ok_or_else(|| anyhow!("{device} has no function {text} that is known"));
     }
-    let class = device.class();
+    let class = dialect.class(addr);
     let named = |f: &&Function| f.name.eq_ignore_ascii_case(text);
     let fits = |f: &&Function| {
-        Some(f.class) == class || f.class == Class::Addressing || device == Address::ALL
+        Some(f.class) == class || f.class == Class::Addressing || addr == Address::ALL
     };
-    if let Some(function) = K2.all_functions().filter(fits).find(named) {
+    if let Some(function) = dialect.all_functions().filter(fits).find(named) {
         return Ok(function);
     }
-    if let Some(other) = K2.all_functions().find(named) {
+    if let Some(other) = dialect.all_functions().find(named) {
         bail!("{} is a function of a {}, and {device} is none", other.name, other.class.name());
     }
-    let names: Vec<&str> = K2.all_functions().filter(fits).map(|f| f.name).collect();
+    let names: Vec<&str> = dialect.all_functions().filter(fits).map(|f| f.name).collect();
     if let Some(near) = nearest(text, &names) {
         bail!("{device} has no function {text:?}; did you mean {near}?");
     }

@@ -5,16 +5,17 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use k485_proto::address::{Address, Class, Device};
-use k485_proto::dialect::K2;
+use k485_proto::dialect::Dialect;
 use k485_proto::direction;
 use k485_proto::frame::{Frame, Hex};
-use k485_proto::key::{self, Key};
+use k485_proto::key::Key;
 use k485_proto::material::{self, Colour, TAG_FIELDS, TagRecord};
 use k485_proto::message::kind::hex_bytes;
-use k485_proto::message::{self, Form, Function};
+use k485_proto::message::{Form, Function, StatusRule};
 use k485_proto::slot::Slot;
-use k485_proto::status::{STATUSES, Status};
+use k485_proto::status::Status;
 
+use crate::dialect::DialectArg;
 use crate::encode::nearest;
 
 /// What `k485 explain` takes.
@@ -31,15 +32,18 @@ pub(crate) struct Args {
     /// Statuses, keys, functions, addresses, slots, material codes, colours, tag records
     #[arg(required = true, value_name = "WORD", allow_negative_numbers = true)]
     words: Vec<String>,
+    #[command(flatten)]
+    dialect: DialectArg,
 }
 
 /// Explains every word; fails when one means nothing.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let dialect = args.dialect.load()?;
     let mut out = stdout().lock();
     let mut unknown = Vec::new();
     for word in &args.words {
         let mut page = Vec::new();
-        explain(word, &mut page)?;
+        explain(word, dialect, &mut page)?;
         if page.is_empty() {
             unknown.push(word.as_str());
         }
@@ -50,10 +54,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     out.flush()?;
     if let [word] = unknown[..] {
-        let names: Vec<&str> = K2
+        let names: Vec<&str> = dialect
             .all_functions()
             .map(|function| function.name)
-            .chain(STATUSES.iter().filter_map(|info| info.name))
+            .chain(dialect.statuses().filter_map(|info| info.name))
             .collect();
         if let Some(near) = nearest(word, &names) {
             bail!("nothing known of {word}; did you mean {near}?");
@@ -70,30 +74,30 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn explain(word: &str, out: &mut Vec<u8>) -> io::Result<()> {
+fn explain(word: &str, dialect: &'static Dialect, out: &mut Vec<u8>) -> io::Result<()> {
     let byte = byte(word);
-    for info in STATUSES {
+    for info in dialect.statuses() {
         let named = info.name.is_some_and(|name| name.eq_ignore_ascii_case(word));
         if named || byte == Some(info.code.0) {
-            status(info.code, out)?;
+            status(info.code, dialect, out)?;
         }
     }
     if byte == Some(0xff) || word.eq_ignore_ascii_case("REQUEST") {
         writeln!(out, "status FF: what requests to boxes and the rack carry")?;
     }
     if let Ok(key) = word.parse::<Key>() {
-        self::key(key, out)?;
+        self::key(key, dialect, out)?;
     }
     let spoken = word.replace('-', "_");
-    for function in K2.all_functions() {
+    for function in dialect.all_functions() {
         let named = function.name.eq_ignore_ascii_case(&spoken);
         if named || byte == Some(function.code) {
             self::function(function, out)?;
         }
     }
-    let named = word.parse::<Address>().ok().filter(|_| !word.starts_with("0x"));
-    if let Some(addr) = named.or(byte.map(Address).filter(|addr| !addr.is_implausible())) {
-        address(addr, out)?;
+    let named = dialect.address(word).ok().filter(|_| !word.starts_with("0x"));
+    if let Some(addr) = named.or(byte.map(Address).filter(|addr| !dialect.is_unknown(*addr))) {
+        address(addr, dialect, out)?;
     }
     if let Ok(slot) = word.parse::<Slot>() {
         let (device, letter) = (slot.device, slot.letter);
@@ -113,7 +117,7 @@ fn explain(word: &str, out: &mut Vec<u8>) -> io::Result<()> {
     if let Ok(record) = TagRecord::parse(word) {
         tag(&record, out)?;
     }
-    frame(word, out)
+    frame(word, dialect, out)
 }
 
 /// Two hex digits, with or without `0x`.
@@ -123,8 +127,9 @@ fn byte(word: &str) -> Option<u8> {
     hex.then(|| u8::from_str_radix(digits, 16).ok()).flatten()
 }
 
-fn status(status: Status, out: &mut Vec<u8>) -> io::Result<()> {
-    let Some(info) = status.info() else { return Ok(()) };
+/// What is known of a status in the dialect.
+pub(crate) fn status(status: Status, dialect: &Dialect, out: &mut Vec<u8>) -> io::Result<()> {
+    let Some(info) = dialect.status(status) else { return Ok(()) };
     writeln!(
         out,
         "status {:02X} {}: {} [{}]",
@@ -146,18 +151,20 @@ fn keys(what: &str, keys: &[u16], out: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-fn key(key: Key, out: &mut Vec<u8>) -> io::Result<()> {
+fn key(key: Key, dialect: &'static Dialect, out: &mut Vec<u8>) -> io::Result<()> {
     let Some(info) = key.info() else { return Ok(()) };
     writeln!(out, "{key}: {} [{}]", info.meaning, info.evidence)?;
-    for status in key::statuses_of(key) {
-        writeln!(out, "  from status {:02X} {}: {}", status.code.0, status.code, status.meaning)?;
+    for status in dialect.statuses().filter(|status| status.observed_keys().any(|of| of == key.0)) {
+        let name = dialect.status_name(status.code);
+        writeln!(out, "  from status {:02X} {name}: {}", status.code.0, status.meaning)?;
     }
     Ok(())
 }
 
-fn function(function: &Function, out: &mut Vec<u8>) -> io::Result<()> {
+/// A function with its layouts.
+pub(crate) fn function(function: &Function, out: &mut Vec<u8>) -> io::Result<()> {
     let Function { code, name, class, .. } = function;
-    writeln!(out, "function {code:02X} {name} ({}):{}", class.name(), function.doc)?;
+    writeln!(out, "function {code:02X} {name} ({}): {}", class.name(), function.doc.trim())?;
     for form in function.request {
         layout("request", form, out)?;
     }
@@ -184,6 +191,9 @@ fn layout(side: &str, form: &Form, out: &mut Vec<u8>) -> io::Result<()> {
     for (field, value) in form.when {
         write!(out, " ({field}={value})")?;
     }
+    if let StatusRule::Is(code) = form.status {
+        write!(out, " (status {code:02X})")?;
+    }
     writeln!(out, "{}", if form.fields.is_empty() { ": no data" } else { ":" })?;
     for field in form.fields {
         let unit = if field.unit.is_empty() { String::new() } else { format!(", {}", field.unit) };
@@ -199,8 +209,26 @@ fn layout(side: &str, form: &Form, out: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-fn address(addr: Address, out: &mut Vec<u8>) -> io::Result<()> {
-    let what = match addr.device() {
+fn address(addr: Address, dialect: &'static Dialect, out: &mut Vec<u8>) -> io::Result<()> {
+    let what = match dialect.entry(addr) {
+        Some(entry) => format!("a {} of the dialect [{}]", entry.class.name(), entry.evidence),
+        None => match what_is(addr) {
+            Some(what) => what,
+            None => return Ok(()),
+        },
+    };
+    writeln!(out, "address {:02X} {}: {what}", addr.0, dialect.device(addr))?;
+    if let Some(class) = dialect.class(addr).filter(|class| *class != Class::Addressing) {
+        let names: Vec<String> =
+            dialect.functions(class).map(|f| format!("{:02X} {}", f.code, f.name)).collect();
+        writeln!(out, "  functions: {}", names.join(", "))?;
+    }
+    Ok(())
+}
+
+/// What is at an address of the K2 family.
+fn what_is(addr: Address) -> Option<String> {
+    Some(match addr.device() {
         Device::Box(n) => format!("filament box {n} (slots T{n}A to T{n}D)"),
         Device::Rack => "the filament rack's tag reader".to_owned(),
         Device::Belt(n) => format!("belt module {}", if n == 1 { "x" } else { "y" }),
@@ -223,17 +251,8 @@ fn address(addr: Address, out: &mut Vec<u8>) -> io::Result<()> {
         Device::AllMotors => "all motors (broadcast)".to_owned(),
         Device::Unassigned => "boxes without an address, and their answers".to_owned(),
         Device::All => "everyone (broadcast)".to_owned(),
-        Device::Unknown(_) => return Ok(()),
-    };
-    writeln!(out, "address {:02X} {addr}: {what}", addr.0)?;
-    if let Some(class) = addr.class().filter(|class| *class != Class::Addressing) {
-        let names: Vec<String> = message::functions(class)
-            .iter()
-            .map(|f| format!("{:02X} {}", f.code, f.name))
-            .collect();
-        writeln!(out, "  functions: {}", names.join(", "))?;
-    }
-    Ok(())
+        Device::Unknown(_) => return None,
+    })
 }
 
 fn material(word: &str, out: &mut Vec<u8>) -> io::Result<()> {
@@ -251,21 +270,21 @@ fn tag(record: &TagRecord<'_>, out: &mut Vec<u8>) -> io::Result<()> {
 }
 
 /// A whole or bare frame.
-fn frame(word: &str, out: &mut Vec<u8>) -> io::Result<()> {
+fn frame(word: &str, dialect: &'static Dialect, out: &mut Vec<u8>) -> io::Result<()> {
     let Ok(bytes) = hex_bytes(word) else { return Ok(()) };
     let bytes =
         if Frame::is_bare(&bytes) { Frame::from_bare(&bytes).unwrap_or(bytes) } else { bytes };
     let Ok(frame) = Frame::from_bytes(&bytes) else { return Ok(()) };
-    let dir = direction::certain(&frame, &K2);
-    let message = K2.decode(&frame, dir, None);
+    let dir = direction::certain(&frame, dialect);
+    let message = dialect.decode(&frame, dir, None);
     let name = message.function.map_or("unknown function", |function| function.name);
     let side = dir.map_or("frame", |dir| dir.name());
     writeln!(
         out,
         "{side} {}: {} {name}, STATUS {}",
         Hex(frame.raw()),
-        frame.addr(),
-        frame.status()
+        dialect.device(frame.addr()),
+        dialect.status_name(frame.status())
     )?;
     for field in &message.fields {
         writeln!(out, "  {}={} {}", field.field.name, field.value, field.field.unit)?;

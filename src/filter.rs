@@ -1,7 +1,7 @@
 //! `-F`, `--filter`: show only what a condition holds for.
 
 use anyhow::Context;
-use k485_proto::dialect::K2;
+use k485_proto::dialect::Dialect;
 use k485_proto::filter::Filter;
 
 /// Which part of what is seen to show; for commands that show everything without it.
@@ -14,15 +14,19 @@ pub(crate) struct FilterArgs {
 
 impl FilterArgs {
     /// The filter, if there is one.
-    pub(crate) fn read(&self, frames: bool) -> anyhow::Result<Option<Filter>> {
-        self.filter.as_deref().map(|text| read(text, frames)).transpose()
+    pub(crate) fn read(
+        &self,
+        frames: bool,
+        dialect: &'static Dialect,
+    ) -> anyhow::Result<Option<Filter>> {
+        self.filter.as_deref().map(|text| read(text, frames, dialect)).transpose()
     }
 }
 
 /// Reads a filter for a view of exchanges or of frames, and says what is odd about it.
-pub(crate) fn read(text: &str, frames: bool) -> anyhow::Result<Filter> {
+pub(crate) fn read(text: &str, frames: bool, dialect: &'static Dialect) -> anyhow::Result<Filter> {
     // The error shows the filter itself, so it is the outermost.
-    let filter = Filter::parse(text, &K2).context("the filter")?;
+    let filter = Filter::parse(text, dialect).context("the filter")?;
     for hint in filter.hints() {
         eprintln!("k485: the filter: column {}: {}", hint.column, hint.text);
     }

@@ -102,7 +102,7 @@ struct Grep {
 
 /// Searches the captures.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let filter = crate::filter::read(&args.expr, args.view.frames)?;
+    let filter = crate::filter::read(&args.expr, args.view.frames, args.input.tables()?)?;
     let around = Around {
         before: args.context.unwrap_or(args.before),
         after: args.context.unwrap_or(args.after),

@@ -4,10 +4,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
+use k485_proto::dialect::{Dialect, K2};
 use k485_proto::exchange::{Pairer, Seen};
 use k485_sniffer::capture::{OpenError, Reading};
 use k485_sniffer::format::hex::read_hex_text;
 
+use crate::dialect::{DialectArg, Wanted};
 use crate::formats::{self, From};
 use crate::output::is_broken_pipe;
 use crate::progress::Progress;
@@ -37,6 +39,8 @@ pub(crate) struct InputArgs {
     /// Only before then
     #[arg(long, value_name = "TIME")]
     until: Option<Moment>,
+    #[command(flatten)]
+    dialect: DialectArg,
 }
 
 /// Who is given what the inputs hold.
@@ -72,6 +76,7 @@ impl InputArgs {
         let mut reader = Reader {
             args: self,
             sink,
+            dialect: self.dialect.wanted()?,
             progress,
             several: sources.len() > 1,
             records: 0,
@@ -81,6 +86,14 @@ impl InputArgs {
         reader.progress.end();
         result?;
         Ok(reader.complaints)
+    }
+
+    /// The tables that names are looked up in: the dialect's, or K2's where the captures tell it.
+    pub(crate) fn tables(&self) -> anyhow::Result<&'static Dialect> {
+        Ok(match self.dialect.wanted()? {
+            Wanted::Is(dialect) => dialect,
+            Wanted::Auto => &K2,
+        })
     }
 
     /// Refuses an output that is one of the inputs: it would be gone before its first byte is read.
@@ -113,6 +126,7 @@ struct Reader<'a> {
     sink: &'a mut dyn Sink,
     progress: Progress,
     several: bool,
+    dialect: Wanted,
     records: u64,
     complaints: u64,
 }
@@ -172,7 +186,9 @@ impl Reader<'_> {
 
     fn read(&mut self, name: &str, reading: Reading) -> anyhow::Result<()> {
         self.sink.begin(name)?;
-        let mut pairer = Pairer::new();
+        let of = self.several.then_some(name);
+        let (dialect, reading) = self.dialect.settle(of, reading);
+        let mut pairer = Pairer::with_dialect(dialect);
         let mut window = Window::new(self.args.since, self.args.until);
         for item in reading {
             match item {

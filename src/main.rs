@@ -9,6 +9,7 @@
 #![allow(clippy::print_stderr)]
 
 mod decode;
+mod dialect;
 mod encode;
 mod explain;
 mod filter;
@@ -59,6 +60,8 @@ enum Command {
     Encode(encode::Args),
     /// Say what a status, a printer's key, a function, an address or a material code means
     Explain(explain::Args),
+    /// Show a device family's tables, or check and begin one of your own
+    Dialect(dialect::Args),
     /// Unpack a batch of the pressure sensor's values (unzip_data)
     Unzip(unzip::UnzipArgs),
     /// Pack values as unzip_data expects them, in the fewest bytes
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         Command::Sniff(args) => sniff::run(&args),
         Command::Encode(args) => encode::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Dialect(args) => dialect::run(&args),
         Command::Unzip(args) => unzip::unzip(&args),
         Command::Zip(args) => unzip::zip(&args),
     };

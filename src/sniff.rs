@@ -10,10 +10,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use k485_link::{BAUD, Clock, Controls, Event, Listener};
+use k485_proto::dialect::Dialect;
 use k485_proto::exchange::Pairer;
 use k485_sniffer::framer::{Chunk, Framer, Place};
 
 use crate::decode::{Shown, ViewArgs};
+use crate::dialect::DialectArg;
 use crate::filter::FilterArgs;
 use crate::input::{Sink, pull};
 use crate::view::Tally;
@@ -48,12 +50,16 @@ pub(crate) struct Args {
     #[command(flatten)]
     filter: FilterArgs,
     #[command(flatten)]
+    dialect: DialectArg,
+    #[command(flatten)]
     view: ViewArgs,
 }
 
 /// Listens until Ctrl-C, or until the port is gone.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let filter = args.filter.read(args.view.frames)?;
+    // What cannot be read ends it before anything is opened.
+    let dialect = args.dialect.load()?;
+    let filter = args.filter.read(args.view.frames, dialect)?;
     let mut shown = Shown { view: args.view.open(None)?, tally: Tally::default(), filter };
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
@@ -73,13 +79,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         None => None,
     };
     tell(&port);
-    let result =
-        listen(&mut port, &clock, &stop, &mut shown, &mut |bytes| match (&mut file, &args.write) {
-            (Some(file), Some(path)) => {
-                file.write_all(bytes).with_context(|| format!("cannot write {}", path.display()))
-            }
-            _ => Ok(()),
-        });
+    let result = listen(&mut port, dialect, &clock, &stop, &mut shown, &mut |bytes| match (
+        &mut file,
+        &args.write,
+    ) {
+        (Some(file), Some(path)) => {
+            file.write_all(bytes).with_context(|| format!("cannot write {}", path.display()))
+        }
+        _ => Ok(()),
+    });
     eprintln!("{}", shown.tally);
     result?;
     Ok(ExitCode::SUCCESS)
@@ -106,6 +114,7 @@ fn tell(port: &Listener) {
 /// The loop: bytes to records to what is shown.
 fn listen(
     port: &mut Listener,
+    dialect: &'static Dialect,
     clock: &Clock,
     stop: &AtomicBool,
     shown: &mut dyn Sink,
@@ -113,7 +122,7 @@ fn listen(
 ) -> anyhow::Result<()> {
     let name = port.port().display().to_string();
     let mut framer = Framer::new(Arc::from(name.as_str()));
-    let mut pairer = Pairer::new();
+    let mut pairer = Pairer::with_dialect(dialect);
     let mut buf = vec![0; CHUNK];
     let mut offset = 0;
     let mut heard = Instant::now();

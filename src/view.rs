@@ -133,8 +133,8 @@ pub(crate) struct Tally {
     noise_bytes: u64,
     implausible: u64,
     outcomes: BTreeMap<&'static str, u64>,
-    /// By address: exchanges, and those that were answered.
-    asked: BTreeMap<Address, (u64, u64)>,
+    /// By address: the device's name, exchanges, and those that were answered.
+    asked: BTreeMap<Address, (String, u64, u64)>,
 }
 
 impl Tally {
@@ -152,7 +152,9 @@ impl Tally {
             Seen::Exchange(exchange) => {
                 *self.outcomes.entry(exchange.outcome.name()).or_default() += 1;
                 if let Some(request) = &exchange.request {
-                    let (asked, answered) = self.asked.entry(request.frame().addr()).or_default();
+                    let addr = request.frame().addr();
+                    let name = || (request.dialect.device(addr).into_owned(), 0, 0);
+                    let (_, asked, answered) = self.asked.entry(addr).or_insert_with(name);
                     let expected = exchange.outcome != Outcome::NoReplyExpected;
                     *asked += u64::from(expected);
                     *answered += u64::from(exchange.response.is_some());
@@ -182,9 +184,9 @@ impl fmt::Display for Tally {
         }
         let silent: Vec<String> = self
             .asked
-            .iter()
-            .filter(|(_, (asked, answered))| *asked > 0 && *answered == 0)
-            .map(|(addr, _)| addr.to_string())
+            .values()
+            .filter(|(_, asked, answered)| *asked > 0 && *answered == 0)
+            .map(|(name, ..)| name.clone())
             .collect();
         if !silent.is_empty() {
             write!(f, ", never answered: {}", silent.join(" "))?;

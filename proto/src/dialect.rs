@@ -4,8 +4,17 @@
 //! what it declares comes before what its base declares, and what it leaves out is the base's.
 //! [`K2`] is the ground that everything else lies on.
 //!
+//! [`hi`] and [`k1`] are overlays that this crate knows, [`choose`] tells from a capture's beginning
+//! which of the three it is.
+//!
 //! Tables are `'static`. A dialect that is read from a file is leaked once, when it is loaded
-//! (see `k485_proto::dialect::toml`), so that every record can refer to it without a count.
+//! ([`Dialect::from_toml`], behind the feature `toml`), so that every record can refer to it without a count.
+
+pub mod choose;
+pub mod hi;
+pub mod k1;
+#[cfg(feature = "toml")]
+pub mod toml;
 
 use alloc::borrow::Cow;
 use alloc::format;
@@ -77,12 +86,23 @@ impl PartialEq for Dialect {
 impl Eq for Dialect {}
 
 impl Dialect {
+    /// The dialects of this crate.
+    pub const BUILT_IN: [&'static Dialect; 3] = [&K2, &hi::HI, &k1::K1];
+
+    /// The dialect of this crate with this name.
+    #[must_use]
+    pub fn built_in(name: &str) -> Option<&'static Dialect> {
+        Self::BUILT_IN.into_iter().find(|dialect| dialect.name.eq_ignore_ascii_case(name))
+    }
+
     /// This dialect, its base, the base's base, and so on.
     pub fn chain(&self) -> impl Iterator<Item = &Dialect> {
         core::iter::successors(Some(self), |dialect| dialect.base)
     }
 
-    fn entry(&self, addr: Address) -> Option<&DeviceEntry> {
+    /// The row of devices that this dialect (or its base) adds, and that the address is in.
+    #[must_use]
+    pub fn entry(&self, addr: Address) -> Option<&DeviceEntry> {
         self.chain().flat_map(|dialect| dialect.devices).find(|entry| entry.name_of(addr).is_some())
     }
 
@@ -132,6 +152,11 @@ impl Dialect {
             Some(name) => Cow::Borrowed(name),
             None => Cow::Owned(status.to_string()),
         }
+    }
+
+    /// Every status that is known, by its code.
+    pub fn statuses(&self) -> impl Iterator<Item = &StatusInfo> {
+        (0..=u8::MAX).filter_map(|code| self.status(Status(code)))
     }
 
     /// The status of a name (in either case), or of a byte such as `0x14`.

@@ -7,7 +7,7 @@
 use crate::address::Address;
 use crate::dialect::Dialect;
 use crate::frame::Frame;
-use crate::message::boxes;
+use crate::message::{Function, boxes};
 
 /// How the host sends a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,14 +28,19 @@ pub fn policy(request: &Frame<'_>, dialect: &Dialect) -> Policy {
     let Some(function) = dialect.find(request.addr(), request.func()) else {
         return UNKNOWN;
     };
-    let timeout_ms =
-        match (request.data(), core::ptr::eq(function, &boxes::set_pre_loading::FUNCTION)) {
-            // Switching preloading on or off is quick; running it is allowed 300 s a slot.
-            ([_, 0 | 1], true) => 2_000,
-            ([mask, _], true) => function.timeout_ms * (mask & 0x0f).count_ones().max(1),
-            _ => function.timeout_ms,
-        };
+    let timeout_ms = match (request.data(), preloads(function)) {
+        // Switching preloading on or off is quick; running it is allowed 300 s a slot.
+        ([_, 0 | 1], true) => 2_000,
+        ([mask, _], true) => function.timeout_ms * (mask & 0x0f).count_ones().max(1),
+        _ => function.timeout_ms,
+    };
     Policy { timeout_ms, sends: function.sends }
+}
+
+/// Whether this is SET_PRE_LOADING, also as a dialect's that left the time-out as it is.
+fn preloads(function: &Function) -> bool {
+    let known = &boxes::set_pre_loading::FUNCTION;
+    function == known && function.timeout_ms == known.timeout_ms
 }
 
 /// Whether the host takes `reply` for the answer to `request`: by address and function, whatever

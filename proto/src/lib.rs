@@ -21,7 +21,7 @@
 //! dropped, and the way a stream is cut into chunks never changes the result.
 //!
 //! `no_std` with `alloc`; the feature `std` is on by default, `serde` gives the types
-//! serialization, `codec` adds a `tokio_util::codec` adapter.
+//! serialization, `codec` adds a `tokio_util::codec` adapter, `toml` reads and writes dialects.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 

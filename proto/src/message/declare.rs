@@ -28,7 +28,7 @@
 use super::{FieldType, Misfit, Width};
 
 /// The field at the front of `rest`, whose bytes the table face has accepted.
-pub(super) fn take<T: FieldType>(
+pub(crate) fn take<T: FieldType>(
     rest: &mut &[u8],
     form: &'static str,
     field: &'static str,
@@ -210,4 +210,4 @@ macro_rules! typed {
     };
 }
 
-pub(super) use {forms, functions, rule, typed};
+pub(crate) use {forms, functions, rule, typed};

@@ -10,7 +10,7 @@
 //! keeps what no field claimed, and says what is wrong.
 
 pub mod codes;
-mod declare;
+pub(crate) mod declare;
 pub mod kind;
 mod layout;
 pub mod params;

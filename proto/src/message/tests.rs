@@ -20,8 +20,10 @@ pub(crate) struct Typed {
 }
 
 fn typed() -> impl Iterator<Item = &'static Typed> {
+    use crate::dialect::{hi, k1};
     [boxes::TYPED, addressing::TYPED, motors::TYPED, belts::TYPED, rack::TYPED]
         .into_iter()
+        .chain([hi::boxes::TYPED, hi::node::TYPED, k1::boxes::TYPED])
         .flatten()
 }
 
@@ -32,7 +34,7 @@ fn address(class: Class) -> Address {
         Class::Motor => 0x81,
         Class::Belt => 0x21,
         Class::Rack => 0x11,
-        Class::Other(_) => unreachable!("no declaration of this crate has one"),
+        Class::Other(_) => 0x41,
     })
 }
 
