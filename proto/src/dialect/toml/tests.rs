@@ -133,7 +133,10 @@ fn a_redefined_function_keeps_what_is_left_out() {
     assert_eq!(function.name, "EXTRUDE_PROCESS");
     assert_eq!(function.request[0].fields, base.request[0].fields);
     assert_eq!(function.reply.len(), 1);
-    assert_eq!(reads(dialect, 1, 0x10, &[1, 7, 0], 0, &[0x3f, 0x80, 0, 0]), "Push pushed=1");
+    assert_eq!(
+        reads(dialect, 1, 0x10, &[1, 7, 0], 0, &[0xc3, 0xfa, 0x3c, 0x4a]),
+        "Push pushed=-500.47"
+    );
 }
 
 /// The deep face of a form; equality of fields alone leaves defaults and evidence out.
