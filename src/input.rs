@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use k485_proto::exchange::{Pairer, Seen};
+use k485_proto::record::Complaint;
 use k485_sniffer::capture::Reading;
 use k485_sniffer::format::hex::read_hex_text;
 
@@ -25,6 +26,51 @@ pub(crate) struct InputArgs {
     /// The format, instead of detecting it
     #[arg(long)]
     from: Option<From>,
+    /// Fail at the first place that cannot be read, instead of skipping it
+    #[arg(long)]
+    strict: bool,
+}
+
+/// Tells of places that cannot be read.
+#[derive(Debug)]
+pub(crate) struct Complaints {
+    strict: bool,
+    count: u64,
+}
+
+impl Complaints {
+    /// With `strict` the first one is an error.
+    pub(crate) fn new(strict: bool) -> Self {
+        Complaints { strict, count: 0 }
+    }
+
+    /// Tells of one, or fails where nothing is read behind it.
+    pub(crate) fn tell(&mut self, complaint: &Complaint) -> anyhow::Result<()> {
+        if complaint.fatal || self.strict {
+            bail!("{complaint}");
+        }
+        self.count += 1;
+        match self.count {
+            ..COMPLAINTS => eprintln!("k485: {complaint}"),
+            COMPLAINTS => eprintln!("k485: {complaint}; what follows is only counted"),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Tells how many there were, where they were not told one by one; gives that number.
+    pub(crate) fn finish(&self) -> u64 {
+        if self.count > COMPLAINTS {
+            eprintln!("k485: {} places of the input were skipped", self.count);
+        }
+        self.count
+    }
+
+    /// Fails where not a single record was read.
+    pub(crate) fn nothing_found(&self) -> anyhow::Error {
+        let above = if self.count > 0 { ", see above" } else { "" };
+        anyhow::anyhow!("no frame and no byte found{above}")
+    }
 }
 
 /// Who is given what the inputs hold.
@@ -41,7 +87,8 @@ impl InputArgs {
     /// Gives everything that the inputs hold to the sink, one input after the other. Returns how
     /// many places were skipped; each of the first was told on stderr.
     pub(crate) fn read(&self, sink: &mut dyn Sink) -> anyhow::Result<u64> {
-        let mut reader = Reader { sink, records: 0, complaints: 0 };
+        let complaints = Complaints::new(self.strict);
+        let mut reader = Reader { sink, records: 0, complaints };
         for text in &self.hex {
             reader.read(read_hex_text("--hex", text))?;
         }
@@ -53,22 +100,24 @@ impl InputArgs {
             reader.read(reading)?;
         }
         reader.sink.flush()?;
-        if reader.complaints > COMPLAINTS {
-            eprintln!("k485: {} places of the input were skipped", reader.complaints);
-        }
+        let skipped = reader.complaints.finish();
         if reader.records == 0 {
-            let above = if reader.complaints > 0 { ", see above" } else { "" };
-            bail!("no frame and no byte found{above}");
+            return Err(reader.complaints.nothing_found());
         }
-        Ok(reader.complaints)
+        Ok(skipped)
     }
 
     /// Refuses an output that is one of the inputs: it would be gone before its first byte is read.
     pub(crate) fn refuse_output(&self, output: &Path) -> anyhow::Result<()> {
-        match self.files.iter().find(|file| same_file(file, output)) {
-            Some(file) => bail!("{} is both input and output", file.display()),
-            None => Ok(()),
-        }
+        refuse_output(&self.files, output)
+    }
+}
+
+/// Refuses an output that is one of the inputs: it would be gone before its first byte is read.
+pub(crate) fn refuse_output(inputs: &[PathBuf], output: &Path) -> anyhow::Result<()> {
+    match inputs.iter().find(|file| same_file(file, output)) {
+        Some(file) => bail!("{} is both input and output", file.display()),
+        None => Ok(()),
     }
 }
 
@@ -80,7 +129,7 @@ fn same_file(a: &Path, b: &Path) -> bool {
 struct Reader<'a> {
     sink: &'a mut dyn Sink,
     records: u64,
-    complaints: u64,
+    complaints: Complaints,
 }
 
 impl Reader<'_> {
@@ -92,18 +141,9 @@ impl Reader<'_> {
                     self.records += 1;
                     pairer.push(record);
                 }
-                Err(complaint) if complaint.fatal => {
-                    self.sink.flush()?;
-                    bail!("{complaint}");
-                }
                 Err(complaint) => {
-                    self.complaints += 1;
                     self.sink.flush()?;
-                    match self.complaints {
-                        ..COMPLAINTS => eprintln!("k485: {complaint}"),
-                        COMPLAINTS => eprintln!("k485: {complaint}; what follows is only counted"),
-                        _ => {}
-                    }
+                    self.complaints.tell(&complaint)?;
                 }
             }
             pull(&mut pairer, self.sink)?;

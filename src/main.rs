@@ -8,6 +8,7 @@
 
 #![allow(clippy::print_stderr)]
 
+mod convert;
 mod decode;
 mod encode;
 mod explain;
@@ -34,6 +35,7 @@ const EXAMPLES: &str = "\
 Examples:
   k485 decode captures/sample-load.hex     every exchange of a capture, in names and units
   k485 decode --hex 'F7 01 03 FF 0A 5C'    one frame
+  k485 convert bus.log bus.pcapng          the same capture for Wireshark
   k485 sniff /dev/ttyUSB0                  the live bus
   k485 explain RETRUDE_ERR2                what a status, key, function or address means
 
@@ -41,8 +43,10 @@ Exit codes: 0 done; 1 failed; 2 wrong command line; 3 done, but parts of the inp
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Decode captures: hex text, raw bytes, interceptty dumps, method-call traces
+    /// Decode captures: hex text, raw bytes, logs, pcapng, interceptty dumps, method-call traces
     Decode(decode::Args),
+    /// Write captures in another format: log, pcapng for Wireshark, JSON lines, hex, raw
+    Convert(convert::Args),
     /// Watch a live bus. Listens only: what it opens cannot write
     Sniff(sniff::Args),
     /// Write one frame from names and values
@@ -58,6 +62,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Decode(args) => decode::run(&args),
+        Command::Convert(args) => convert::run(&args),
         Command::Sniff(args) => sniff::run(&args),
         Command::Encode(args) => encode::run(&args),
         Command::Explain(args) => explain::run(&args),
