@@ -64,7 +64,7 @@ impl Format for Log {
         for line in complete_lines(head) {
             match std::str::from_utf8(line).map(parse) {
                 Ok(Ok(None)) => {}
-                Ok(Ok(Some(line))) if !is_hex(&line.bus) => good += 1,
+                Ok(Ok(Some(line))) if !is_hex(line.bus) => good += 1,
                 _ => bad += 1,
             }
         }
@@ -87,7 +87,8 @@ fn is_hex(word: &str) -> bool {
 /// What a line says.
 struct Parsed<'t> {
     time: Option<Time>,
-    bus: Cow<'t, str>,
+    /// The bus's word as it stands there.
+    bus: &'t str,
     dir: Option<Direction>,
     bytes: Vec<u8>,
     note: Note,
@@ -129,7 +130,6 @@ fn parse(line: &str) -> Result<Option<Parsed<'_>>, String> {
     if let Some(unknown) = unknown {
         return Err(format!("`{unknown}` is no note (begin a comment with #)"));
     }
-    let bus = unescaped(bus).ok_or_else(|| format!("`{bus}`: % needs two hex digits of UTF-8"))?;
     Ok(Some(Parsed { time, bus, dir, bytes, note }))
 }
 
@@ -205,7 +205,8 @@ impl Source for Reader {
 fn take(joiner: &mut Joiner, line: &Line<'_>, ready: &mut Ready) -> Result<(), String> {
     let text = std::str::from_utf8(line.text).map_err(|_| "the line is not UTF-8".to_owned())?;
     let Some(Parsed { time, bus, dir, bytes, note }) = parse(text)? else { return Ok(()) };
-    let piece = Piece { time, bus: &bus, dir, offset: line.offset, bytes: &bytes, note };
+    let name = unescaped(bus).ok_or_else(|| format!("`{bus}`: % needs two hex digits of UTF-8"))?;
+    let piece = Piece { time, bus: &name, dir, offset: line.offset, bytes: &bytes, note };
     joiner.push(&piece, ready).map_err(|what| format!("the line {what}"))
 }
 
@@ -250,5 +251,83 @@ impl<W: Write> CaptureWriter for Writer<W> {
 
     fn losses(&self) -> &Losses {
         &self.losses
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k485_proto::deframer::NoiseReason;
+    use k485_proto::record::{Call, Complaint, Origin, Record, Verdict};
+    use std::io::Cursor;
+
+    fn read(text: &str) -> Vec<Result<Record, Complaint>> {
+        Log.read("a.log", Box::new(Cursor::new(text.to_owned()))).collect()
+    }
+
+    #[test]
+    fn what_a_line_says() {
+        let text = "# a story\n\n(1.5) bus0 > F70103FF0A5C # the poll\r\n\
+                    (-) - < 0107000a19240000 ; bare; call 7, took 5 ns\n\
+                    (2) %62%20a 55 ; noise: garbage before a frame head\n\
+                    (3) b - ; no reply; call 7\n\
+                    (4) b > f70103ff0a5c ; dir inferred\n";
+        let got: Vec<_> = read(text).into_iter().map(Result::unwrap).collect();
+        let seen: Vec<_> = got
+            .iter()
+            .map(|r| (r.time.map(|t| t.0), &*r.bus, r.dir, r.bytes.len(), r.verdict, r.origin))
+            .collect();
+        let (request, response) = (Some(Direction::Request), Some(Direction::Response));
+        let (wire, garbage) = (Origin::Wire, Verdict::Noise(NoiseReason::Garbage));
+        assert_eq!(
+            seen,
+            [
+                (Some(1_500_000_000), "bus0", request, 6, Verdict::Frame, wire),
+                (None, "", response, 8, Verdict::Frame, Origin::Bare),
+                (Some(2_000_000_000), "b a", None, 1, garbage, wire),
+                (Some(3_000_000_000), "b", None, 0, Verdict::NoReply, wire),
+                (Some(4_000_000_000), "b", None, 6, Verdict::Frame, wire),
+            ]
+        );
+        assert_eq!(got[0].offset, 11);
+        let call = Some(Call { id: 7, timeout_ms: None, duration_ns: Some(5) });
+        assert_eq!(got[1].call, call);
+    }
+
+    #[test]
+    fn broken_lines_are_told_and_skipped() {
+        let text = "(1) b > f7\n1.5 b f7\n(x) b f7\n(1) b\n(1) b > f7 01\n(1) b f70\n(1) b f7 ; odd\n\
+                    (1) %4 f7\n(1) b 0102 ; bare\n(1) b -\n(1) b > 0103ff0a5c\n";
+        let got = read(text);
+        let told: Vec<_> =
+            got.iter().filter_map(|item| item.as_ref().err()).map(ToString::to_string).collect();
+        let skipped = "; the line was skipped";
+        assert_eq!(
+            told,
+            [
+                "2: a line begins with a time in round brackets, as (1700000000.123456789)",
+                "3: `x` is no time in seconds",
+                "4: expected `(TIME) BUS [> or <] BYTES`",
+                "5: expected `(TIME) BUS [> or <] BYTES`",
+                "6: `f70` is no hex: write a byte as two hex digits",
+                "7: `odd` is no note (begin a comment with #)",
+                "8: `%4`: % needs two hex digits of UTF-8",
+                "9: the line says `bare`, but its LEN or CRC does not fit",
+                "10: the line has no bytes",
+            ]
+            .map(|what| format!("a.log:{what}{skipped}"))
+        );
+        // The first and the last line are one frame.
+        assert_eq!(got.last().unwrap().as_ref().unwrap().bytes.len(), 6);
+    }
+
+    #[test]
+    fn other_logs_are_not_claimed() {
+        let of = |text: &str| Log.detect(text.as_bytes());
+        assert_eq!(of("(1436509052.249713) vcan0 123#DEADBEEF\n"), Likelihood::No);
+        assert_eq!(of("(1.5) f7 0103ff0a5c\n"), Likelihood::No);
+        assert_eq!(of("(1.5) F7 01 03\n"), Likelihood::No);
+        assert_eq!(of("# nothing\n"), Likelihood::No);
+        assert_eq!(of("# a bus\n(1.5) %667 f70103ff0a5c\n(1.5) bus0 > f7010"), Likelihood::Sure);
     }
 }

@@ -105,28 +105,18 @@ impl Source for Reader {
         match self.window.look() {
             Look::Block(block) => {
                 let (size, is_interface) = (block.size, block.kind == kind::INTERFACE);
-                let known = self.interfaces.len();
-                let result = take(&block, offset, &mut self.interfaces, &mut self.joiner, ready);
-                if let Err(what) = result {
-                    ready.push_back(Err(skipped(self.place(offset), what)));
-                    if is_interface && self.interfaces.len() == known && known < INTERFACES {
-                        self.interfaces.push(None);
+                match take(&block, offset, &mut self.interfaces, &mut self.joiner, ready) {
+                    Err(Bad::Block(what)) => self.broken(offset, &what, is_interface, ready),
+                    Err(Bad::Meaning(what)) => {
+                        ready.push_back(Err(skipped(self.place(offset), what)));
+                        self.window.consume(size);
                     }
+                    Ok(()) => self.window.consume(size),
                 }
-                self.window.consume(size);
                 ControlFlow::Continue(())
             }
             Look::Broken { what, is_interface } => {
-                if is_interface && self.interfaces.len() < INTERFACES {
-                    self.interfaces.push(None);
-                }
-                self.joiner.idle(ready);
-                let end = self.window.find_block();
-                let what = match end {
-                    Some(end) => format!("{what}; went on at byte {end}"),
-                    None => format!("{what}; there is no other block behind it"),
-                };
-                ready.push_back(Err(skipped(self.place(offset), what)));
+                self.broken(offset, &what, is_interface, ready);
                 ControlFlow::Continue(())
             }
             Look::End => {
@@ -140,7 +130,34 @@ impl Source for Reader {
     }
 }
 
+/// Why nothing comes of a block.
+enum Bad {
+    /// Its parts do not fit together: perhaps it does not even end where it says.
+    Block(String),
+    /// It is whole, but what it says cannot be used.
+    Meaning(String),
+}
+
+impl From<String> for Bad {
+    fn from(what: String) -> Self {
+        Bad::Block(what)
+    }
+}
+
 impl Reader {
+    /// Leaves a broken block behind.
+    fn broken(&mut self, offset: u64, what: &str, is_interface: bool, ready: &mut Ready) {
+        if is_interface && self.interfaces.len() < INTERFACES {
+            self.interfaces.push(None);
+        }
+        self.joiner.idle(ready);
+        let what = match self.window.find_block() {
+            Some(next) => format!("{what}; went on at byte {next}"),
+            None => format!("{what}; there is no other block behind it"),
+        };
+        ready.push_back(Err(skipped(self.place(offset), what)));
+    }
+
     fn place(&self, offset: u64) -> String {
         format!("{} at byte {offset}", self.name)
     }
@@ -153,7 +170,7 @@ fn take(
     interfaces: &mut Vec<Option<Interface>>,
     joiner: &mut Joiner,
     ready: &mut Ready,
-) -> Result<(), String> {
+) -> Result<(), Bad> {
     let body = block.body;
     let (number, ticks, bytes, options) = match block.kind {
         kind::SECTION => {
@@ -161,20 +178,21 @@ fn take(
             return Ok(());
         }
         kind::INTERFACE if interfaces.len() == INTERFACES => {
-            return Err(format!("more than {INTERFACES} interfaces: this one was skipped"));
+            let what = format!("more than {INTERFACES} interfaces: this one was skipped");
+            return Err(Bad::Meaning(what));
         }
         kind::INTERFACE => {
             let number = interfaces.len();
-            let unnamed = |i: &Option<Interface>| i.as_ref().is_some_and(|i| i.bus.is_empty());
-            let has_unnamed = interfaces.iter().any(unnamed);
+            let is_unnamed = |i: &Interface| i.link == LINKTYPE_USER0 && i.bus.is_empty();
+            let has_unnamed = interfaces.iter().flatten().any(is_unnamed);
             let interface = Interface::read(body, number, has_unnamed)?;
             let link = interface.link;
             interfaces.push(Some(interface));
             if link != LINKTYPE_USER0 {
-                return Err(format!(
+                return Err(Bad::Meaning(format!(
                     "interface {number} has link type {link}, not that of a serial bus (USER0, \
                      {LINKTYPE_USER0}): its packets are skipped"
-                ));
+                )));
             }
             return Ok(());
         }
@@ -185,28 +203,25 @@ fn take(
     };
     let interface = usize::try_from(number).ok().and_then(|number| interfaces.get(number));
     let Some(interface) = interface else {
-        return Err(format!("a packet of interface {number}, which is not described: skipped"));
+        let what = format!("a packet of interface {number}, which is not described");
+        return Err(Bad::Block(what));
     };
     let Some(interface) = interface else {
-        return Err(format!(
-            "a packet of interface {number}, whose description is broken: skipped"
-        ));
+        let what = format!("a packet of interface {number}, whose description is broken: skipped");
+        return Err(Bad::Meaning(what));
     };
     if interface.link != LINKTYPE_USER0 {
         return Ok(());
     }
-    let (said, broken) = Said::read(options);
+    let said = Said::read(options)?;
     let time = ticks.map(|ticks| interface.time(ticks));
-    let is_beyond = time == Some(None) && said.note.time.is_none();
+    if time == Some(None) && said.note.time.is_none() {
+        let what = "the packet's time does not fit into 64 bits of nanoseconds: skipped";
+        return Err(Bad::Meaning(what.to_owned()));
+    }
     let (time, bus) = (time.flatten(), &*interface.bus);
     let piece = Piece { time, bus, dir: said.dir, offset, bytes, note: said.note };
-    joiner.push(&piece, ready).map_err(|what| format!("the packet {what}: skipped"))?;
-    if is_beyond {
-        return Err(
-            "the packet's time does not fit into 64 bits of nanoseconds: skipped".to_owned()
-        );
-    }
-    broken.map_or(Ok(()), |what| Err(format!("{what}: the packet's other options were skipped")))
+    joiner.push(&piece, ready).map_err(|what| Bad::Meaning(format!("the packet {what}: skipped")))
 }
 
 /// Interface, time, bytes and options of a packet.
@@ -218,7 +233,7 @@ fn packet<'a>(body: Fields<'a>, start: usize, number: u32) -> Result<Packet<'a>,
     let size = usize::try_from(body.u32(12)?).unwrap_or(usize::MAX);
     let bytes = body
         .bytes(start, size)
-        .map_err(|_| format!("a packet of {size} bytes in a block of {}: skipped", body.len()))?;
+        .map_err(|_| format!("a packet of {size} bytes in a block of {}", body.len()))?;
     Ok((number, Some(ticks), bytes, body.from(start + size.next_multiple_of(4))))
 }
 
@@ -242,29 +257,27 @@ struct Said {
 }
 
 impl Said {
-    /// Reads the options, up to one that is broken.
-    fn read(options: Fields<'_>) -> (Said, Option<String>) {
-        let (mut said, mut comments, mut broken) = (Said::default(), String::new(), None);
+    fn read(options: Fields<'_>) -> Result<Said, String> {
+        let (mut said, mut comments) = (Said::default(), String::new());
         for option in options.options() {
-            match option {
-                Ok((option::COMMENT, value)) => {
+            match option? {
+                (option::COMMENT, value) => {
                     comments.push_str(&String::from_utf8_lossy(value.all()));
                     comments.push(';');
                 }
-                Ok((option::EPB_FLAGS, value)) => {
-                    said.dir = match value.u32(0).unwrap_or(0) & flag::DIRECTION {
+                (option::EPB_FLAGS, value) => {
+                    said.dir = match value.u32(0)? & flag::DIRECTION {
                         flag::INBOUND => Some(Direction::Response),
                         flag::OUTBOUND => Some(Direction::Request),
                         _ => None,
                     };
                 }
-                Ok(_) => {}
-                Err(what) => broken = Some(what),
+                _ => {}
             }
         }
         // Other words are somebody's comment.
         (said.note, _) = Note::parse(&comments);
-        (said, broken)
+        Ok(said)
     }
 }
 

@@ -280,3 +280,108 @@ fn exchange(
     }
     Ok(records)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k485_proto::exchange::{Exchange, Outcome, Pairer, Seen};
+    use k485_proto::record::Complaint;
+    use std::io::Cursor;
+
+    fn read(text: impl Into<Vec<u8>>) -> Vec<Result<Record, Complaint>> {
+        Jsonl.read("a.jsonl", Box::new(Cursor::new(text.into()))).collect()
+    }
+
+    fn exchanges(records: Vec<Record>) -> Vec<Exchange> {
+        let mut pairer = Pairer::new();
+        records.into_iter().for_each(|record| pairer.push(record));
+        pairer.finish();
+        let mut exchanges = Vec::new();
+        while let Some(seen) = pairer.pull() {
+            if let Seen::Exchange(exchange) = seen {
+                exchanges.push(exchange);
+            }
+        }
+        exchanges
+    }
+
+    /// Two calls that overlap, one without a reply, one that is open at the end.
+    fn traced() -> Vec<Record> {
+        let request = Record {
+            time: Some(Time(1_000)),
+            bus: "b".into(),
+            dir: Some(Direction::Request),
+            offset: 0,
+            bytes: vec![0x01, 0x03, 0xff, 0x0a],
+            origin: Origin::Bare,
+            verdict: Verdict::Frame,
+            call: Some(Call { id: 70, timeout_ms: None, duration_ns: None }),
+        };
+        let call = |id, duration_ns| Some(Call { id, timeout_ms: None, duration_ns });
+        let response = Record {
+            dir: Some(Direction::Response),
+            bytes: vec![0xf7, 0x01, 0x07, 0x00, 0x0a, 0x19, 0x24, 0x00, 0x00, 0xe7],
+            origin: Origin::Wire,
+            time: Some(Time(9_000)),
+            call: call(70, Some(8_000_001)),
+            ..request.clone()
+        };
+        let silent = Record {
+            bytes: Vec::new(),
+            verdict: Verdict::NoReply,
+            time: Some(Time(7_000)),
+            call: call(71, Some(5_000)),
+            ..response.clone()
+        };
+        let second = Record { time: Some(Time(2_000)), call: call(71, None), ..request.clone() };
+        let third = Record { time: Some(Time(9_500)), call: call(72, None), ..request.clone() };
+        vec![request, second, silent, response, third]
+    }
+
+    #[test]
+    fn exchanges_of_calls_survive() {
+        let before = exchanges(traced());
+        let mut writer = crate::format::jsonl::Writer::new(Vec::new());
+        before.iter().for_each(|exchange| writer.exchange(exchange).unwrap());
+        let text = writer.into_inner();
+        let after = exchanges(read(text).into_iter().map(Result::unwrap).collect());
+        let told = |exchanges: &[Exchange]| -> Vec<_> {
+            let bytes = |o: &std::sync::Arc<k485_proto::exchange::Observed>| o.record.bytes.clone();
+            exchanges
+                .iter()
+                .map(|e| {
+                    let sides = (e.request.as_ref().map(bytes), e.response.as_ref().map(bytes));
+                    (e.outcome, e.latency_ns, e.latency_source, e.attempts, e.time, sides)
+                })
+                .collect()
+        };
+        assert_eq!(told(&after), told(&before));
+        let outcomes: Vec<_> = after.iter().map(|e| e.outcome).collect();
+        assert_eq!(outcomes, [Outcome::Timeout, Outcome::Answered, Outcome::Unfinished]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told() {
+        let text = r#"{"type": "frame", "v": 1, "raw": "f70103ff0a5c", "new": [1]}
+{"type": "frame", "v": 2, "raw": "f70103ff0a5c"}
+{"type": "frame", "v": 1, "raw": "f70103ff0a5d"}
+{"type": "frame", "v": 1}
+{"type": "call", "v": 1}
+{"type": "noise", "v": 1, "bytes": "55", "detail": "odd"}
+{"type": "frame", "v": 1, "raw": "f70103ff0a5c", "time": "now"}
+{"type": "exchange", "v": 1, "outcome": "timeout"}
+{"type": "frame", "v": 1, "raw": "f70103ff0a5c", "dir": "up", "dir_source": "given"}
+no JSON
+"#;
+        let got = read(text);
+        assert_eq!(got.len(), 10);
+        assert_eq!(got[0].as_ref().unwrap().bytes.len(), 6);
+        let places: Vec<_> = got[1..].iter().map(|item| item.as_ref().unwrap_err()).collect();
+        for (at, complaint) in places.iter().enumerate() {
+            assert_eq!(complaint.place, format!("a.jsonl:{}", at + 2));
+            assert!(complaint.what.ends_with("; the line was skipped"), "{complaint}");
+        }
+        assert!(places[0].what.starts_with("`v` is 2: written by a newer k485"));
+        assert!(places[1].what.starts_with("`raw` is no frame: "));
+    }
+}
