@@ -56,15 +56,15 @@ impl Format for Log {
         "log"
     }
 
-    /// Sure where most lines can be read and no bus is a word of hex digits: that is hex text with
-    /// times.
+    /// Sure where most lines can be read. One without a direction whose bus is a word of hex digits
+    /// does not count: that is hex text with times.
     fn detect(&self, head: &[u8]) -> Likelihood {
         let head = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head);
         let (mut good, mut bad) = (0, 0);
         for line in complete_lines(head) {
             match std::str::from_utf8(line).map(parse) {
                 Ok(Ok(None)) => {}
-                Ok(Ok(Some(line))) if !is_hex(line.bus) => good += 1,
+                Ok(Ok(Some(line))) if line.dir.is_some() || !is_hex(line.bus) => good += 1,
                 _ => bad += 1,
             }
         }
@@ -328,6 +328,7 @@ mod tests {
         assert_eq!(of("(1.5) f7 0103ff0a5c\n"), Likelihood::No);
         assert_eq!(of("(1.5) F7 01 03\n"), Likelihood::No);
         assert_eq!(of("# nothing\n"), Likelihood::No);
+        assert_eq!(of("(1.5) f7 < 0103ff0a5c\n"), Likelihood::Sure);
         assert_eq!(of("# a bus\n(1.5) %667 f70103ff0a5c\n(1.5) bus0 > f7010"), Likelihood::Sure);
     }
 }
