@@ -56,7 +56,7 @@ impl Format for Log {
         "log"
     }
 
-    /// Sure where most lines can be read. One without a direction whose bus is a word of hex digits
+    /// Sure where most lines can be read. One without a direction whose bus is a word of bytes
     /// does not count: that is hex text with times.
     fn detect(&self, head: &[u8]) -> Likelihood {
         let head = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head);
@@ -80,8 +80,9 @@ impl Format for Log {
     }
 }
 
+/// Whether a word could be bytes.
 fn is_hex(word: &str) -> bool {
-    !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_hexdigit())
+    !word.is_empty() && hex_bytes(word).is_some()
 }
 
 /// What a line says.
