@@ -19,7 +19,9 @@ use crate::input::{Complaints, refuse_output};
 
 /// What `k485 convert` takes.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
+#[command(
+    override_usage = "k485 convert [OPTIONS] <IN>... <OUT>",
+    after_help = "\
 The formats, and what each can hold, are in docs/formats.md; log and pcapng hold the most. What the
 output cannot hold is counted on stderr. Inputs that all have times are merged by time, others are
 written one after the other. gzip and zstd are read as they are, and written where OUT ends in .gz
@@ -29,10 +31,11 @@ Examples:
   k485 convert captures/sample-load.hex load.pcapng
   k485 convert bus0.log bus1.log both.log.zst
   k485 convert dump.bin - --to log | grep ' > '
-  k485 convert bus.jsonl - --to pcapng | tshark -r -")]
+  k485 convert bus.jsonl - --to pcapng | tshark -r -"
+)]
 pub(crate) struct Args {
     /// Captures to read, and the file to write; `-` is stdin and stdout
-    #[arg(value_names = ["IN", "OUT"], num_args = 2.., required = true)]
+    #[arg(value_name = "PATH", num_args = 2.., required = true)]
     paths: Vec<PathBuf>,
     /// The inputs' format, instead of detecting it
     #[arg(long)]
