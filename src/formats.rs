@@ -22,6 +22,14 @@ pub(crate) enum From {
     Raw,
     /// A dump of interceptty
     Interceptty,
+    /// A log: a span a line, in the manner of candump
+    Log,
+    /// k485's own JSON lines
+    Jsonl,
+    /// Packets, as Wireshark writes them
+    Pcapng,
+    /// Packets in the older format
+    Pcap,
     /// A method-call trace (JSON lines), or a folder of them
     Trace,
 }
@@ -49,8 +57,16 @@ impl From {
             From::Hex => &format::hex::Hex,
             From::Raw => &format::raw::Raw,
             From::Interceptty => &format::interceptty::Interceptty,
+            From::Log => &format::log::Log,
+            From::Jsonl => &format::jsonl::Jsonl,
+            From::Pcapng => &format::pcapng::Pcapng,
+            From::Pcap => &format::pcap::Pcap,
             From::Trace => &Trace,
         }
+    }
+
+    fn is_text(self) -> bool {
+        !matches!(self, From::Raw | From::Pcapng | From::Pcap)
     }
 }
 
@@ -81,15 +97,17 @@ pub(crate) fn open(
 
 fn read(name: &str, input: Box<dyn Read + Send>, from: Option<From>) -> anyhow::Result<Reading> {
     if let Some(from) = from {
+        let input = capture::unpacked(input).with_context(|| name.to_owned())?;
         let mut input = io::BufReader::new(input);
         // Text has no NUL: a binary file would give a complaint a line, for gigabytes.
-        if from != From::Raw && input.fill_buf().with_context(|| name.to_owned())?.contains(&0) {
+        if from.is_text() && input.fill_buf().with_context(|| name.to_owned())?.contains(&0) {
             bail!("{name}: is binary, not {} text (--from raw reads bytes)", from.format().name());
         }
         return Ok(from.format().read(name, Box::new(input)));
     }
+    // Behind k485's own lines, which are JSON with a type too.
     let formats: Vec<&dyn Format> =
-        [&Trace as &dyn Format].into_iter().chain(format::ALL.iter().copied()).collect();
+        format::ALL.iter().copied().chain([&Trace as &dyn Format]).collect();
     let (_, reading) = capture::open(&formats, name, input).with_context(|| name.to_owned())?;
     Ok(reading)
 }

@@ -9,6 +9,7 @@ use k485_proto::exchange::{Pairer, Seen};
 use k485_sniffer::capture::{OpenError, Reading};
 use k485_sniffer::format::hex::read_hex_text;
 
+use crate::complaints::{Complaints, say};
 use crate::dialect::{DialectArg, Wanted};
 use crate::formats::{self, From};
 use crate::output::is_broken_pipe;
@@ -16,8 +17,6 @@ use crate::progress::Progress;
 use crate::source::{self, Kind, Source};
 use crate::window::{Moment, Window};
 
-/// How many skipped places are told one by one.
-const COMPLAINTS: u64 = 20;
 /// How many files of folders that are no captures are named.
 const NAMED: usize = 3;
 
@@ -41,6 +40,9 @@ pub(crate) struct InputArgs {
     until: Option<Moment>,
     #[command(flatten)]
     dialect: DialectArg,
+    /// Fail at the first place that cannot be read, instead of skipping it
+    #[arg(long)]
+    strict: bool,
 }
 
 /// Who is given what the inputs hold.
@@ -80,12 +82,11 @@ impl InputArgs {
             progress,
             several: sources.len() > 1,
             records: 0,
-            complaints: 0,
+            complaints: Complaints::new(self.strict),
         };
         let result = reader.all(&sources);
         reader.progress.end();
-        result?;
-        Ok(reader.complaints)
+        result
     }
 
     /// The tables that names are looked up in: the dialect's, or K2's where the captures tell it.
@@ -98,15 +99,19 @@ impl InputArgs {
 
     /// Refuses an output that is one of the inputs: it would be gone before its first byte is read.
     pub(crate) fn refuse_output(&self, output: &Path) -> anyhow::Result<()> {
-        let sources = source::sources(&self.files, self.from)?;
-        let files = sources.iter().flat_map(|source| match &source.kind {
-            Kind::Traces(files) => files.as_slice(),
-            _ => std::slice::from_ref(&source.path),
-        });
-        match files.into_iter().find(|file| same_file(file, output)) {
-            Some(file) => bail!("{} is both input and output", file.display()),
-            None => Ok(()),
-        }
+        refuse_output(&source::sources(&self.files, self.from)?, output)
+    }
+}
+
+/// Refuses an output that is one of the inputs: it would be gone before its first byte is read.
+pub(crate) fn refuse_output(sources: &[Source], output: &Path) -> anyhow::Result<()> {
+    let files = sources.iter().flat_map(|source| match &source.kind {
+        Kind::Traces(files) => files.as_slice(),
+        _ => std::slice::from_ref(&source.path),
+    });
+    match files.into_iter().find(|file| same_file(file, output)) {
+        Some(file) => bail!("{} is both input and output", file.display()),
+        None => Ok(()),
     }
 }
 
@@ -128,11 +133,11 @@ struct Reader<'a> {
     several: bool,
     dialect: Wanted,
     records: u64,
-    complaints: u64,
+    complaints: Complaints,
 }
 
 impl Reader<'_> {
-    fn all(&mut self, sources: &[Source]) -> anyhow::Result<()> {
+    fn all(&mut self, sources: &[Source]) -> anyhow::Result<u64> {
         for text in &self.args.hex {
             self.read("--hex", read_hex_text("--hex", text))?;
         }
@@ -165,14 +170,11 @@ impl Reader<'_> {
         if failed > 0 {
             bail!("{failed} of {} inputs failed, see above", sources.len());
         }
-        if self.complaints > COMPLAINTS {
-            self.say(&format!("{} places of the input were skipped", self.complaints));
-        }
+        let skipped = self.complaints.finish(|what| self.say(what));
         if self.records == 0 {
-            let above = if self.complaints > 0 { ", see above" } else { "" };
-            bail!("no frame and no byte found{above}");
+            return Err(self.complaints.nothing_found());
         }
-        Ok(())
+        Ok(skipped)
     }
 
     fn one(&mut self, source: &Source) -> anyhow::Result<()> {
@@ -200,20 +202,10 @@ impl Reader<'_> {
                     }
                     pairer.push(record);
                 }
-                Err(complaint) if complaint.fatal => {
-                    self.sink.flush()?;
-                    bail!("{complaint}");
-                }
                 Err(complaint) => {
-                    self.complaints += 1;
                     self.sink.flush()?;
-                    match self.complaints {
-                        ..COMPLAINTS => self.say(&complaint.to_string()),
-                        COMPLAINTS => {
-                            self.say(&format!("{complaint}; what follows is only counted"));
-                        }
-                        _ => {}
-                    }
+                    let progress = &self.progress;
+                    self.complaints.tell(&complaint, |what| progress.aside(|| say(what)))?;
                 }
             }
             self.pull(&mut pairer, &mut window)?;
@@ -241,12 +233,12 @@ impl Reader<'_> {
     }
 
     fn say(&self, what: &str) {
-        self.progress.aside(|| eprintln!("k485: {what}"));
+        self.progress.aside(|| say(what));
     }
 }
 
 /// Whether an input could not be opened because it is in no known format.
-fn is_undetected(error: &anyhow::Error) -> bool {
+pub(crate) fn is_undetected(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(OpenError::Undetected(_)))
 }
 

@@ -8,6 +8,8 @@
 
 #![allow(clippy::print_stderr)]
 
+mod complaints;
+mod convert;
 mod decode;
 mod dialect;
 mod encode;
@@ -42,6 +44,7 @@ Examples:
   k485 decode captures/sample-load.hex     every exchange of a capture, in names and units
   k485 decode --hex 'F7 01 03 FF 0A 5C'    one frame
   k485 grep 'status!=OK' captures/         what went wrong, in every capture of a folder
+  k485 convert bus.log bus.pcapng          the same capture for Wireshark
   k485 sniff /dev/ttyUSB0                  the live bus
   k485 explain RETRUDE_ERR2                what a status, key, function or address means
 
@@ -50,10 +53,12 @@ grep: 0 found; 1 nothing found; 2 failed; 3 nothing found, and parts of the inpu
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Decode captures: hex text, raw bytes, interceptty dumps, method-call traces
+    /// Decode captures: hex text, raw bytes, logs, pcapng, interceptty dumps, method-call traces
     Decode(decode::Args),
     /// Find exchanges, frames or noise in captures by a condition
     Grep(grep::Args),
+    /// Write captures in another format: log, pcapng for Wireshark, JSON lines, hex, raw
+    Convert(convert::Args),
     /// Watch a live bus. Listens only: what it opens cannot write
     Sniff(sniff::Args),
     /// Write one frame from names and values
@@ -74,6 +79,7 @@ fn main() -> ExitCode {
     let result = match command {
         Command::Decode(args) => decode::run(&args),
         Command::Grep(args) => grep::run(&args),
+        Command::Convert(args) => convert::run(&args),
         Command::Sniff(args) => sniff::run(&args),
         Command::Encode(args) => encode::run(&args),
         Command::Explain(args) => explain::run(&args),

@@ -108,7 +108,7 @@ fn what_is_no_capture() {
 
     assert_eq!(k485(["decode"]).code, Some(2));
     assert_eq!(k485(["decode", "--frames", "--exchanges", &empty]).code, Some(2));
-    assert_eq!(k485(["decode", "--from", "pcap", &empty]).code, Some(2));
+    assert_eq!(k485(["decode", "--from", "pdf", &empty]).code, Some(2));
 }
 
 #[test]

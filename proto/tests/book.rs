@@ -105,7 +105,10 @@ fn frames_in(text: &str) -> impl Iterator<Item = &str> {
 fn frames_in_the_pages_are_frames() {
     let mut count = 0;
     for page in pages() {
-        for word in frames_in(&read(&page)) {
+        let text = read(&page);
+        // An example of noise says that it is some.
+        let lines = text.lines().filter(|line| !line.contains("; noise: "));
+        for word in lines.flat_map(frames_in) {
             let bytes = hex_bytes(word).unwrap_or_else(|_| panic!("{}: {word}", page.display()));
             let error = Frame::from_bytes(&bytes).err();
             assert_eq!(error, None, "{}: {word}", page.display());

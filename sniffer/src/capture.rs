@@ -8,6 +8,8 @@ use std::io::{self, BufRead, BufReader, Cursor, Read};
 use k485_proto::deframer::{Span, spans};
 use k485_proto::record::{Complaint, Record};
 
+use crate::format::compressed::Packing;
+
 /// What a reader gives: records in the order of the source, and complaints between them.
 pub type Reading = Box<dyn Iterator<Item = Result<Record, Complaint>> + Send>;
 
@@ -101,7 +103,8 @@ pub enum OpenError {
     Undetected(#[from] Undetected),
 }
 
-/// Finds the format of `input` and reads it from its first byte on, whether it can seek or not.
+/// Finds the format of `input` and reads it from its first byte on, whether it can seek or not;
+/// what is packed is unpacked first ([`unpacked`]).
 ///
 /// Takes [`HEAD_SIZE`] bytes before the first record, or fewer if the input ends or a format is
 /// sure before: a pipe that gives little at a time is not waited for longer than needed.
@@ -111,25 +114,68 @@ pub enum OpenError {
 pub fn open<'f>(
     formats: &[&'f dyn Format],
     name: &str,
-    mut input: Box<dyn Read + Send>,
+    input: Box<dyn Read + Send>,
 ) -> Result<(&'f dyn Format, Reading), OpenError> {
-    let mut head = vec![0; HEAD_SIZE];
+    let input = unpacked(input)?;
+    let (head, input) = peek(input, HEAD_SIZE, |head| {
+        matches!(most_likely(formats, head), Ok((Likelihood::Sure, _)))
+    })?;
+    let format = detect(formats, &head)?;
+    let whole = BufReader::new(Cursor::new(head).chain(input));
+    Ok((format, format.read(name, Box::new(whole))))
+}
+
+/// The input, or what it holds if it begins as gzip or zstd does.
+///
+/// # Errors
+/// Where its beginning cannot be read.
+pub fn unpacked(input: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + Send>> {
+    // Most inputs show by their first byte that they are not packed.
+    let is_clear = |head: &[u8]| !matches!(head, [0x1f | 0x28 | 0x50..=0x5f, ..]);
+    let (head, input) = peek(input, Packing::HEAD, is_clear)?;
+    let packing = Packing::of_head(&head);
+    let whole = Cursor::new(head).chain(input);
+    match packing {
+        Some(packing) => packing.reader(whole),
+        None => Ok(Box::new(whole)),
+    }
+}
+
+/// Reads up to `size` bytes, or until `enough` says so; gives them and what follows them. An error
+/// behind the first byte is left for whoever reads on.
+fn peek(
+    mut input: Box<dyn Read + Send>,
+    size: usize,
+    enough: impl Fn(&[u8]) -> bool,
+) -> io::Result<(Vec<u8>, Box<dyn Read + Send>)> {
+    let mut head = vec![0; size];
     let mut have = 0;
     while have < head.len() {
         match input.read(&mut head[have..]) {
             Ok(0) => break,
             Ok(more) => have += more,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error.into()),
+            Err(error) if have == 0 => return Err(error),
+            Err(error) => {
+                input = Box::new(Failing(Some(error)));
+                break;
+            }
         }
-        if matches!(most_likely(formats, &head[..have]), Ok((Likelihood::Sure, _))) {
+        if enough(&head[..have]) {
             break;
         }
     }
     head.truncate(have);
-    let format = detect(formats, &head)?;
-    let whole = BufReader::new(Cursor::new(head).chain(input));
-    Ok((format, format.read(name, Box::new(whole))))
+    Ok((head, input))
+}
+
+/// Fails once, as the input did that it stands for.
+struct Failing(Option<io::Error>);
+
+impl Read for Failing {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        self.0.take().map_or(Ok(0), Err)
+    }
 }
 
 /// Whether bytes are text: UTF-8 (a character may be cut at the end) without control characters
@@ -207,6 +253,11 @@ mod tests {
         assert_eq!(name(b"< 0xf7 (M-w)\n> \t0x01 ([SOH])\n"), Ok("interceptty"));
         assert_eq!(name(b"f7 01 03 ff 0a 5c\n"), Ok("hex"));
         assert_eq!(name(&[0xf7, 0x01, 0x03, 0xff, 0x0a, 0x5c]), Ok("raw"));
+        assert_eq!(name(b"(1.5) bus0 > f70103ff0a5c\n"), Ok("log"));
+        assert_eq!(name(b"(1.5) f7 0103ff0a5c\n"), Ok("hex"));
+        assert_eq!(name(b"{\"type\": \"frame\", \"v\": 1}\n"), Ok("jsonl"));
+        assert_eq!(name(b"\x0a\x0d\x0d\x0a\x1c\0\0\0\x4d\x3c\x2b\x1a"), Ok("pcapng"));
+        assert_eq!(name(b"\x4d\x3c\xb2\xa1\x02\0\x04\0"), Ok("pcap"));
     }
 
     #[test]
@@ -245,6 +296,30 @@ mod tests {
         let input = Trickle(b"f7 01 03 ff 0a 5c".to_vec());
         let (format, _) = open(ALL, "-", Box::new(input)).unwrap();
         assert_eq!(format.name(), "hex");
+    }
+
+    #[test]
+    fn what_is_packed_is_read_and_where_it_breaks_off_is_said() {
+        use std::io::Write;
+        for packing in [Packing::Gzip, Packing::Zstd] {
+            let mut packer = packing.writer(Vec::new()).unwrap();
+            packer.write_all(b"f7 01 03 ff 0a 5c\n").unwrap();
+            let mut packed = packer.finish().unwrap();
+            let input = Box::new(Cursor::new(packed.clone()));
+            let (format, mut records) = open(ALL, "a.gz", input).unwrap();
+            assert_eq!(format.name(), "hex");
+            assert_eq!(records.next().unwrap().unwrap().bytes.len(), 6);
+            assert!(records.next().is_none());
+            // Without the end: what is there, then the place.
+            packed.truncate(packed.len() - 3);
+            let size = packed.len();
+            let (_, records) = open(ALL, "a.gz", Box::new(Cursor::new(packed))).unwrap();
+            let got: Vec<_> = records.collect();
+            let last = got.last().unwrap().as_ref().unwrap_err();
+            assert!(last.fatal);
+            let end = format!("is cut off: the file ends at byte {size}");
+            assert!(last.what.ends_with(&end), "{last}");
+        }
     }
 
     #[test]

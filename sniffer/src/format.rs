@@ -1,19 +1,44 @@
-//! The capture formats, one module each.
+//! The capture formats, one module each, reading and, where it makes sense, writing.
 
+pub mod compressed;
 pub mod hex;
 pub mod interceptty;
+mod joiner;
 pub mod jsonl;
 mod lines;
+pub mod log;
+mod note;
+pub mod pcap;
+pub mod pcapng;
 pub mod raw;
+mod seconds;
 mod steps;
+pub mod write;
 
 use crate::capture::Format;
 
 /// The formats of this crate, in the order in which they are asked about an input.
-pub const ALL: &[&dyn Format] = &[&interceptty::Interceptty, &hex::Hex, &raw::Raw];
+pub const ALL: &[&dyn Format] = &[
+    &pcapng::Pcapng,
+    &pcap::Pcap,
+    &jsonl::Jsonl,
+    &log::Log,
+    &interceptty::Interceptty,
+    &hex::Hex,
+    &raw::Raw,
+];
 
 /// The value of a hex digit.
 fn hex_digit(digit: u8) -> Option<u8> {
     // A digit is below 16.
     char::from(digit).to_digit(16).map(|value| value as u8)
+}
+
+/// The bytes that pairs of hex digits write, and nothing else.
+fn hex_bytes(text: &str) -> Option<Vec<u8>> {
+    if !text.len().is_multiple_of(2) {
+        return None;
+    }
+    let pair = |pair: &[u8]| Some(hex_digit(pair[0])? << 4 | hex_digit(pair[1])?);
+    text.as_bytes().chunks_exact(2).map(pair).collect()
 }

@@ -51,8 +51,11 @@ use crate::format::steps::{Ready, Source, Steps};
 use crate::framer::{Chunk, Framer, Place};
 use spelling::Parsed;
 
+pub use write::Writer;
+
 mod dump;
 mod spelling;
+mod write;
 
 /// The time between two lines, in nanoseconds, behind which a frame that is not complete gets no
 /// more bytes. Source: the box firmware's parser waits about 120 ms for the next byte.
@@ -253,11 +256,7 @@ impl Text {
         if parsed.bytes.is_empty() {
             return;
         }
-        if let (Some(now), Some(last)) = (parsed.time, self.last)
-            && now.since(last) > SILENCE
-        {
-            self.idle(ready);
-        }
+        self.silence(parsed.time, ready);
         self.last = parsed.time;
         if is_dump {
             self.wire(line, parsed.time, &parsed.bytes, ready);
@@ -300,6 +299,15 @@ impl Text {
             verdict: Verdict::Frame,
             call: None,
         }));
+    }
+
+    /// Ends what is open where a line with bytes and this time comes too late for it.
+    fn silence(&mut self, time: Option<Time>, ready: &mut Ready) {
+        if let (Some(now), Some(last)) = (time, self.last)
+            && now.since(last) > SILENCE
+        {
+            self.idle(ready);
+        }
     }
 
     fn idle(&mut self, ready: &mut Ready) {

@@ -8,7 +8,7 @@
 //!
 //! Source: a capture of a box with its host by that program.
 
-use std::io::BufRead;
+use std::io::{self, BufRead, Write};
 use std::ops::ControlFlow;
 
 use k485_proto::record::Direction;
@@ -17,6 +17,7 @@ use crate::capture::{Format, Likelihood, Reading, broken_off, skipped};
 use crate::format::hex_digit;
 use crate::format::lines::{Lines, Next, complete_lines};
 use crate::format::steps::{Ready, Source, Steps};
+use crate::format::write::{CaptureWriter, Item, Loss, Losses};
 use crate::framer::{Chunk, Framer, Place};
 
 /// Longer lines are complained about; the program's own have less than 20 bytes.
@@ -109,6 +110,66 @@ impl Source for Reader {
             ready.push_back(Err(skipped(format!("{}:{}", self.name, line.number), what)));
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// Writes the text, each byte with the name that the program gives it. A span without a direction
+/// has no place in it and is left out; a bare frame gets its head and CRC.
+#[derive(Debug)]
+pub struct Writer<W> {
+    out: W,
+    losses: Losses,
+}
+
+impl<W: Write> Writer<W> {
+    /// A writer of lines.
+    pub fn new(out: W) -> Self {
+        Writer { out, losses: Losses::default() }
+    }
+}
+
+impl<W: Write> CaptureWriter for Writer<W> {
+    fn write(&mut self, item: &Item) -> io::Result<()> {
+        let sign = match item.dir().0 {
+            Some(Direction::Request) => "< ",
+            Some(Direction::Response) => "> \t",
+            None => {
+                self.losses.add(item, &[Loss::Undirected]);
+                return Ok(());
+            }
+        };
+        use Loss::{Bare, Bus, Call, Cut, Inferred, NoReply, Time};
+        self.losses.add(item, &[Time, Bus, Inferred, Bare, Call, NoReply, Cut]);
+        let line = |byte: &u8| format!("{sign}{byte:#04x} ({})\n", byte_name(*byte));
+        let lines: String = item.wire().iter().map(line).collect();
+        self.out.write_all(lines.as_bytes())
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+
+    fn losses(&self) -> &Losses {
+        &self.losses
+    }
+}
+
+/// The names of the control characters.
+const CONTROLS: [&str; 32] = [
+    "NUL", "SOH", "STX", "ETX", "EOT", "ENQ", "ACK", "BEL", "BS", "TAB", "LF", "VT", "FF", "CR",
+    "SO", "SI", "DLE", "DC1", "DC2", "DC3", "DC4", "NAK", "SYN", "ETB", "CAN", "EM", "SUB", "ESC",
+    "FS", "GS", "RS", "US",
+];
+
+/// A byte as a character, as the program writes it: `M-` for the highest bit.
+fn byte_name(byte: u8) -> String {
+    match byte {
+        0..0x20 => format!("[{}]", CONTROLS[usize::from(byte)]),
+        0x20..0x7f => char::from(byte).to_string(),
+        0x7f => "[DEL]".to_owned(),
+        0x80..0xa0 => format!("M-^{}", char::from(byte - 0x40)),
+        0xa0..0xff => format!("M-{}", char::from(byte - 0x80)),
+        0xff => "M-^?".to_owned(),
     }
 }
 

@@ -1,4 +1,5 @@
-//! k485's own JSON lines: one object a line, a `frame`, a `noise` or an `exchange`.
+//! k485's own JSON lines: one object a line, a `frame`, a `noise` or an `exchange`; written, and
+//! read back by [`Jsonl`].
 //!
 //! The schema is `docs/jsonl.schema.json`. Times are decimal seconds with nine digits, written
 //! from integer nanoseconds; bytes are lower-case hex; numbers of the protocol are numbers, with
@@ -16,6 +17,12 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
+pub use read::Jsonl;
+
+use crate::format::write::{CaptureWriter, Item, Loss, Losses};
+
+mod read;
+
 /// The version of the lines' schema, in every line as `v`.
 pub const VERSION: u32 = 1;
 
@@ -23,12 +30,33 @@ pub const VERSION: u32 = 1;
 #[derive(Debug)]
 pub struct Writer<W> {
     out: W,
+    losses: Losses,
+}
+
+/// As a capture: a line a frame, a line a span of noise.
+impl<W: Write> CaptureWriter for Writer<W> {
+    fn write(&mut self, item: &Item) -> io::Result<()> {
+        self.losses.add(item, &[Loss::Call, Loss::NoReply]);
+        match item {
+            Item::Frame(observed) => self.frame(observed),
+            Item::Noise(record) => self.noise(record),
+            Item::NoReply(_) => Ok(()),
+        }
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.flush()
+    }
+
+    fn losses(&self) -> &Losses {
+        &self.losses
+    }
 }
 
 impl<W: Write> Writer<W> {
     /// A writer of lines.
     pub fn new(out: W) -> Self {
-        Writer { out }
+        Writer { out, losses: Losses::default() }
     }
 
     /// Writes a frame's line.

@@ -4,11 +4,12 @@
 //! silence, so a candidate with a damaged LEN holds the bytes behind it until there are enough of
 //! them, or the file ends; none is lost.
 
-use std::io::{BufRead, ErrorKind};
+use std::io::{self, BufRead, ErrorKind, Write};
 use std::ops::ControlFlow;
 
 use crate::capture::{Format, Likelihood, Reading, broken_off, is_wire};
 use crate::format::steps::{Ready, Source, Steps};
+use crate::format::write::{CaptureWriter, Item, Loss, Losses};
 use crate::framer::{Chunk, Framer, Place};
 
 /// How much is read at once, in bytes.
@@ -70,13 +71,43 @@ impl Source for Reader {
     }
 }
 
+/// Writes the bytes of the wire; a bare frame gets its head and CRC.
+#[derive(Debug)]
+pub struct Writer<W> {
+    out: W,
+    losses: Losses,
+}
+
+impl<W: Write> Writer<W> {
+    /// A writer of bytes.
+    pub fn new(out: W) -> Self {
+        Writer { out, losses: Losses::default() }
+    }
+}
+
+impl<W: Write> CaptureWriter for Writer<W> {
+    fn write(&mut self, item: &Item) -> io::Result<()> {
+        use Loss::{Bare, Bus, Call, Cut, Direction, NoReply, Time};
+        self.losses.add(item, &[Time, Bus, Direction, Bare, Call, NoReply, Cut]);
+        self.out.write_all(item.wire())
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+
+    fn losses(&self) -> &Losses {
+        &self.losses
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use k485_proto::deframer::NoiseReason;
     use k485_proto::record::{Complaint, Record, Verdict};
     use proptest::prelude::*;
-    use std::io::{self, BufReader, Cursor, Read};
+    use std::io::{BufReader, Cursor, Read};
 
     fn read(bytes: impl Into<Vec<u8>>) -> Vec<Result<Record, Complaint>> {
         Raw.read("wire.bin", Box::new(Cursor::new(bytes.into()))).collect()

@@ -1,0 +1,305 @@
+//! `k485 convert`: captures in another format.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, ValueEnum};
+use k485_link::BAUD;
+use k485_proto::record::Time;
+use k485_sniffer::format::compressed::{Packer, Packing};
+use k485_sniffer::format::write::{CaptureWriter, Item, Items};
+use k485_sniffer::format::{hex, interceptty, jsonl, log, pcapng, raw};
+
+use crate::complaints::{Complaints, say};
+use crate::formats::{self, From};
+use crate::input::{is_undetected, printable, refuse_output};
+use crate::progress::Progress;
+use crate::source::{self, Kind};
+
+/// What `k485 convert` takes.
+#[derive(Debug, clap::Args)]
+#[command(
+    override_usage = "k485 convert [OPTIONS] <IN>... <OUT>",
+    after_help = "\
+The formats, and what each can hold, are in docs/formats.md; log and pcapng hold the most. What the
+output cannot hold is counted on stderr. Inputs that all have times are merged by time, others are
+written one after the other. gzip and zstd are read as they are, and written where OUT ends in .gz
+or .zst.
+
+Examples:
+  k485 convert captures/sample-load.hex load.pcapng
+  k485 convert bus0.log bus1.log both.log.zst
+  k485 convert dump.bin - --to log | grep ' > '
+  k485 convert bus.jsonl - --to pcapng | tshark -r -"
+)]
+pub(crate) struct Args {
+    /// Captures to read, and the file to write; `-` is stdin and stdout
+    #[arg(value_name = "PATH", num_args = 2.., required = true)]
+    paths: Vec<PathBuf>,
+    /// The inputs' format, instead of detecting it
+    #[arg(long)]
+    from: Option<From>,
+    /// The output's format, instead of the one that its name's end says
+    #[arg(long)]
+    to: Option<To>,
+    /// Fail at the first place that cannot be read, instead of skipping it
+    #[arg(long)]
+    strict: bool,
+    /// Overwrite a file
+    #[arg(long)]
+    force: bool,
+    /// The buses' speed, for pcapng; traces have none
+    #[arg(long, default_value_t = BAUD)]
+    baud: u32,
+}
+
+/// A format to write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum To {
+    /// Hex text, a span a line, with times (.hex)
+    Hex,
+    /// The bytes of the wire (.raw, .bin)
+    Raw,
+    /// As interceptty dumps (.interceptty)
+    Interceptty,
+    /// A span a line, in the manner of candump (.log)
+    Log,
+    /// k485's JSON lines (.jsonl)
+    Jsonl,
+    /// Packets, for Wireshark (.pcapng)
+    Pcapng,
+}
+
+impl To {
+    /// The format that a file name's end says, before that of the packing.
+    fn of_name(path: &Path) -> Option<To> {
+        let name = match Packing::of_name(path) {
+            Some(_) => Path::new(path.file_stem()?),
+            None => path,
+        };
+        match name.extension()?.to_str()?.to_ascii_lowercase().as_str() {
+            "hex" => Some(To::Hex),
+            "raw" | "bin" => Some(To::Raw),
+            "interceptty" => Some(To::Interceptty),
+            "log" => Some(To::Log),
+            "jsonl" => Some(To::Jsonl),
+            "pcapng" => Some(To::Pcapng),
+            _ => None,
+        }
+    }
+
+    fn writer<'a>(self, out: &'a mut dyn Write, baud: u32) -> Box<dyn CaptureWriter + 'a> {
+        match self {
+            To::Hex => Box::new(hex::Writer::new(out)),
+            To::Raw => Box::new(raw::Writer::new(out)),
+            To::Interceptty => Box::new(interceptty::Writer::new(out)),
+            To::Log => Box::new(log::Writer::new(out)),
+            To::Jsonl => Box::new(jsonl::Writer::new(out)),
+            To::Pcapng => {
+                let program = concat!("k485 ", env!("CARGO_PKG_VERSION")).to_owned();
+                let options = pcapng::Options { baud: Some(baud), program };
+                Box::new(pcapng::Writer::new(out, options))
+            }
+        }
+    }
+
+    fn is_binary(self) -> bool {
+        matches!(self, To::Raw | To::Pcapng)
+    }
+
+    fn name(self) -> String {
+        self.to_possible_value().map_or(String::new(), |value| value.get_name().to_owned())
+    }
+}
+
+/// Converts the captures.
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let Some((output, inputs)) = args.paths.split_last() else { bail!("no output is named") };
+    let Some(to) = args.to.or_else(|| To::of_name(output)) else {
+        let what = format!(
+            "the end of {} names no format: add --to, or end it in .hex, .raw, .bin, \
+             .interceptty, .log, .jsonl or .pcapng",
+            output.display()
+        );
+        crate::Cli::command().error(ErrorKind::ValueValidation, what).exit();
+    };
+    let inputs = source::sources(inputs, args.from)?;
+    refuse_output(&inputs, output)?;
+    refuse_existing(output, args.force)?;
+    let mut complaints = Complaints::new(args.strict);
+    let mut sources = Sources::open(&inputs, args.from, &mut complaints)?;
+    if sources.is_empty() {
+        complaints.finish(say);
+        return Err(complaints.nothing_found());
+    }
+    let mut out = Output::create(output, to, args.force)?;
+    let mut writer = to.writer(&mut out, args.baud);
+    let result = sources.write(writer.as_mut(), &mut complaints);
+    // Whatever went wrong, what was read by then is kept, and can be read again.
+    let ended = writer.finish().context("cannot write");
+    let losses = writer.losses().clone();
+    drop(writer);
+    let ended = ended.and(out.finish().context("cannot write"));
+    if !losses.is_empty() {
+        eprintln!("k485: {} cannot hold everything; not kept: {losses}", to.name());
+    }
+    let skipped = complaints.finish(say);
+    result.and(ended)?;
+    Ok(if skipped > 0 { ExitCode::from(3) } else { ExitCode::SUCCESS })
+}
+
+/// Refuses to overwrite a file without being told to.
+fn refuse_existing(output: &Path, force: bool) -> anyhow::Result<()> {
+    let is_file = fs::metadata(output).is_ok_and(|meta| meta.is_file());
+    if is_file && !force && output != Path::new("-") {
+        bail!("{} exists: choose a new name, or add --force to overwrite it", output.display());
+    }
+    Ok(())
+}
+
+/// An open input, and the item that comes next.
+struct Source {
+    items: Items,
+    next: Option<Item>,
+    /// The item's time, or the last one before it.
+    time: Option<Time>,
+}
+
+impl Source {
+    /// Takes the next item.
+    fn advance(&mut self, complaints: &mut Complaints) -> anyhow::Result<()> {
+        loop {
+            match self.items.next() {
+                Some(Err(complaint)) => complaints.tell(&complaint, say)?,
+                Some(Ok(item)) => {
+                    self.time = item.record().time.or(self.time);
+                    self.next = Some(item);
+                    return Ok(());
+                }
+                None => {
+                    self.next = None;
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+/// The inputs, in one order.
+struct Sources {
+    sources: Vec<Source>,
+    /// Whether by time; else one after the other.
+    by_time: bool,
+}
+
+impl Sources {
+    fn open(
+        inputs: &[source::Source],
+        from: Option<From>,
+        complaints: &mut Complaints,
+    ) -> anyhow::Result<Self> {
+        let mut sources = Vec::new();
+        for input in inputs {
+            let reading = match formats::open(input, from, &Progress::none()) {
+                Err(error) if input.kind == Kind::Found && is_undetected(&error) => {
+                    say(&format!("{}: no capture, left out", printable(&input.path)));
+                    continue;
+                }
+                reading => reading?,
+            };
+            let items = Items::new(reading);
+            let mut source = Source { items, next: None, time: None };
+            source.advance(complaints)?;
+            sources.push(source);
+        }
+        let by_time = sources.iter().all(|source| source.next.is_none() || source.time.is_some());
+        if !by_time && sources.len() > 1 {
+            eprintln!("k485: not every input has times: written one after the other");
+        }
+        Ok(Sources { sources, by_time })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.sources.iter().all(|source| source.next.is_none())
+    }
+
+    /// Which source comes next: the one with the earliest time, the first of equals.
+    fn first(&self) -> Option<usize> {
+        let mut left = self.sources.iter().enumerate().filter(|(_, source)| source.next.is_some());
+        let first =
+            if self.by_time { left.min_by_key(|(_, source)| source.time) } else { left.next() };
+        first.map(|(at, _)| at)
+    }
+
+    fn write(
+        &mut self,
+        writer: &mut dyn CaptureWriter,
+        complaints: &mut Complaints,
+    ) -> anyhow::Result<()> {
+        while let Some(at) = self.first() {
+            let source = &mut self.sources[at];
+            if let Some(item) = &source.next {
+                writer.write(item).context("cannot write")?;
+            }
+            source.advance(complaints)?;
+        }
+        Ok(())
+    }
+}
+
+/// The file that is written, packed or not.
+enum Output {
+    Plain(BufWriter<Box<dyn Write>>),
+    Packed(Packer<BufWriter<Box<dyn Write>>>),
+}
+
+impl Output {
+    fn create(path: &Path, to: To, force: bool) -> anyhow::Result<Self> {
+        if path == Path::new("-") {
+            let stdout = io::stdout();
+            if to.is_binary() && stdout.is_terminal() {
+                bail!("{} is binary, and stdout is a terminal: name a file", to.name());
+            }
+            return Ok(Output::Plain(BufWriter::new(Box::new(stdout))));
+        }
+        let special = fs::metadata(path).is_ok_and(|meta| !meta.is_file());
+        let file = if force || special {
+            File::create(path)
+        } else {
+            OpenOptions::new().write(true).create_new(true).open(path)
+        };
+        let file = file.with_context(|| format!("cannot write {}", path.display()))?;
+        let file: BufWriter<Box<dyn Write>> = BufWriter::new(Box::new(file));
+        Ok(match Packing::of_name(path) {
+            Some(packing) => Output::Packed(packing.writer(file)?),
+            None => Output::Plain(file),
+        })
+    }
+
+    fn finish(self) -> io::Result<()> {
+        match self {
+            Output::Plain(mut file) => file.flush(),
+            Output::Packed(packer) => packer.finish()?.flush(),
+        }
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        match self {
+            Output::Plain(file) => file.write(buf),
+            Output::Packed(packer) => packer.write(buf),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Output::Plain(file) => file.flush(),
+            Output::Packed(packer) => packer.flush(),
+        }
+    }
+}
