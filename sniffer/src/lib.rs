@@ -2,7 +2,8 @@
 //!
 //! - [`framer`]: records out of bytes, wherever they come from;
 //! - [`capture`]: what a capture format is, and which one an input is in;
-//! - [`format`](mod@format): one module a format.
+//! - [`format`](mod@format): one module a format;
+//! - [`stats`]: a capture in figures.
 //!
 //! A reader is an iterator over records and complaints in the order of its source. It holds a
 //! bounded part of the source, however long that is; no input panics; and a place that it cannot
@@ -11,3 +12,4 @@
 pub mod capture;
 pub mod format;
 pub mod framer;
+pub mod stats;
