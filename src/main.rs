@@ -15,6 +15,8 @@ mod formats;
 mod input;
 mod output;
 mod sniff;
+mod stats;
+mod table;
 mod unzip;
 mod view;
 
@@ -45,6 +47,8 @@ enum Command {
     Decode(decode::Args),
     /// Watch a live bus. Listens only: what it opens cannot write
     Sniff(sniff::Args),
+    /// Count what captures hold: exchanges, errors, latencies, periods, noise, load
+    Stats(stats::Args),
     /// Write one frame from names and values
     Encode(encode::Args),
     /// Say what a status, a printer's key, a function, an address or a material code means
@@ -59,6 +63,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Decode(args) => decode::run(&args),
         Command::Sniff(args) => sniff::run(&args),
+        Command::Stats(args) => stats::run(&args),
         Command::Encode(args) => encode::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Unzip(args) => unzip::unzip(&args),

@@ -175,8 +175,7 @@ impl Row {
 
     fn period_report(&self) -> Option<Period> {
         let period = &self.period;
-        let (p10, median, p90) =
-            (period.percentile(10)?, period.median()?, period.percentile(90)?);
+        let (p10, median, p90) = (period.percentile(10)?, period.median()?, period.percentile(90)?);
         // Nine of ten are no more than half as long again as the median, and no less than half of
         // it.
         let close = p10 >= median / 2 && p90 <= median.saturating_add(median / 2);
