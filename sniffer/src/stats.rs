@@ -148,7 +148,7 @@ impl Stats {
     }
 
     /// The place of a bus among those known.
-    fn bus_at(&mut self, name: &Arc<str>) -> usize {
+    pub(crate) fn bus_at(&mut self, name: &Arc<str>) -> usize {
         if let Some(at) = self.buses.iter().position(|bus| bus.name == *name) {
             return at;
         }

@@ -113,6 +113,8 @@ pub struct Function {
     pub func: Option<u8>,
     /// The function's name, where it is declared.
     pub function: Option<&'static str>,
+    /// Whether the host calls it again and again while nothing happens (A1, A2, A3, 0A of boxes).
+    pub polled: bool,
     /// Exchanges: the sum of the next five.
     pub exchanges: u64,
     /// The reply came in time.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k485_proto::exchange::{Exchange, LatencySource, Observed, Outcome};
+use k485_proto::message::{addressing, boxes};
 use k485_proto::status::Status;
 
 use super::report::{Function, Latency, Period, StatusCount};
@@ -32,11 +33,25 @@ impl Key {
     }
 }
 
+/// Whether a frame is of a function that the host calls again and again while nothing happens:
+/// A1, A2, A3 on any address, 0A of boxes (captures).
+pub(crate) fn is_polled(subject: &Observed) -> bool {
+    let polls = [
+        &addressing::get_slave_info::FUNCTION,
+        &addressing::online_check::FUNCTION,
+        &addressing::get_addr_table::FUNCTION,
+        &boxes::get_box_state::FUNCTION,
+    ];
+    let frame = subject.frame();
+    subject.dialect.find(frame.addr(), frame.func()).is_some_and(|found| polls.contains(&found))
+}
+
 /// The figures of one function of one device, or of everything beyond the bound.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Row {
     device: String,
     function: Option<&'static str>,
+    polled: bool,
     answered: u64,
     timeouts: u64,
     no_reply_expected: u64,
@@ -63,6 +78,7 @@ impl Row {
         Row {
             device: subject.dialect.device(frame.addr()).into_owned(),
             function: subject.dialect.find(frame.addr(), frame.func()).map(|found| found.name),
+            polled: is_polled(subject),
             ..Row::default()
         }
     }
@@ -140,6 +156,7 @@ impl Row {
             device: self.device.clone(),
             func: key.map(|key| key.func),
             function: self.function,
+            polled: self.polled,
             exchanges: self.exchanges(),
             answered: self.answered,
             timeouts: self.timeouts,
