@@ -14,7 +14,7 @@ use crate::formats::{self, From};
 const COMPLAINTS: u64 = 20;
 
 /// Which captures to read, and how.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct InputArgs {
     /// Captures; `-` is stdin, a folder is read as traces
     #[arg(value_name = "FILE", required_unless_present = "hex")]

@@ -4,11 +4,12 @@
 //! One file a subcommand. stdout is data, stderr is talk.
 //!
 //! Exit codes: 0 done; 1 it failed; 2 the command line was wrong; 3 done, but parts of the input
-//! could not be read and were skipped.
+//! could not be read and were skipped. `diff` has its own: 0 no difference, 1 differences, 2 trouble.
 
 #![allow(clippy::print_stderr)]
 
 mod decode;
+mod diff;
 mod encode;
 mod explain;
 mod formats;
@@ -49,6 +50,8 @@ enum Command {
     Sniff(sniff::Args),
     /// Count what captures hold: exchanges, errors, latencies, periods, noise, load
     Stats(stats::Args),
+    /// Compare two captures: which exchanges, fields and timings differ
+    Diff(diff::Args),
     /// Write one frame from names and values
     Encode(encode::Args),
     /// Say what a status, a printer's key, a function, an address or a material code means
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Command::Decode(args) => decode::run(&args),
         Command::Sniff(args) => sniff::run(&args),
         Command::Stats(args) => stats::run(&args),
+        Command::Diff(args) => diff::run(&args),
         Command::Encode(args) => encode::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Unzip(args) => unzip::unzip(&args),

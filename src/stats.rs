@@ -149,27 +149,17 @@ fn totals(report: &Report, out: &mut dyn Write) -> anyhow::Result<()> {
         writeln!(out, "noise: {} bytes in {} places", totals.noise_bytes, totals.noise_places)?;
     }
     let duration = report.duration_ns.map_or_else(unknown, |nanos| {
-        format!("{} s, {} to {}", table::seconds(nanos), clock(report.first), clock(report.last))
+        format!("{} s, {} to {}", table::seconds(nanos), moment(report.first), moment(report.last))
     });
     Ok(writeln!(out, "duration: {duration}")?)
 }
 
-fn unknown() -> String {
-    "unknown".into()
+fn moment(time: Option<Time>) -> String {
+    time.map_or_else(unknown, |time| table::clock(time, "%Y-%m-%d %H:%M:%S.%3f"))
 }
 
-/// A moment as the wall clock shows it, or plain seconds where the capture's clock is its own.
-fn clock(time: Option<Time>) -> String {
-    let Some(time) = time else { return unknown() };
-    let stamp = jiff::Timestamp::from_nanosecond(time.0.into()).ok();
-    // Before the year 2000 it counts from an origin that nobody told.
-    match stamp.filter(|stamp| stamp.as_second() >= 946_684_800) {
-        Some(stamp) => {
-            let local = stamp.to_zoned(jiff::tz::TimeZone::system());
-            local.strftime("%Y-%m-%d %H:%M:%S.%3f").to_string()
-        }
-        None => table::seconds(time.0),
-    }
+fn unknown() -> String {
+    "unknown".into()
 }
 
 /// A bus's name, only where there are several.

@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use k485_proto::record::Time;
+
 /// The columns that a table is fitted to.
 pub(crate) const WIDTH: usize = 100;
 /// What a column is not cut below.
@@ -100,6 +102,16 @@ fn cut(text: &str, width: usize) -> String {
         return text.to_owned();
     }
     text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// A moment as the wall clock shows it, or plain seconds where the capture's clock is its own.
+pub(crate) fn clock(time: Time, form: &str) -> String {
+    let stamp = jiff::Timestamp::from_nanosecond(time.0.into()).ok();
+    // Before the year 2000 it counts from an origin that nobody told.
+    match stamp.filter(|stamp| stamp.as_second() >= 946_684_800) {
+        Some(stamp) => stamp.to_zoned(jiff::tz::TimeZone::system()).strftime(form).to_string(),
+        None => format!("{:.3}", time.0 as f64 / 1e9),
+    }
 }
 
 /// Nanoseconds as milliseconds, with about three digits.

@@ -240,7 +240,11 @@ impl Diff {
             Side::B => (&mut self.b, &mut self.stats_b),
         };
         stats.push(seen);
-        if let Some(item) = item.filter(|_| !polled || self.options.polls == Polls::Align) {
+        let aligned = |item: &Item| {
+            // A return without a reply whose call is not in the trace tells nothing to align by.
+            item.subject().is_some() && (!polled || self.options.polls == Polls::Align)
+        };
+        if let Some(item) = item.filter(aligned) {
             waiting.keys.push_back(item.key(stats.bus_at(item.bus())));
             waiting.items.push_back(item);
         }
