@@ -157,7 +157,7 @@ fn a_later_reply() -> Result<(), Failed> {
 fn polls() -> Result<(), Failed> {
     // The last answer of box 3 to 0A is lost.
     let change = |text: String| {
-        let last = text.lines().filter(|line| line.contains(" F7 03 07 00 0A ")).next_back();
+        let last = text.lines().rfind(|line| line.contains(" F7 03 07 00 0A "));
         let last = last.unwrap_or_default().to_owned();
         without_line(&text, &last)
     };

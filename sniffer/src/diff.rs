@@ -4,7 +4,8 @@
 //! request's data. What is aligned is compared: how it ended, the reply's STATUS and fields, how
 //! often it was sent, its latency. Buses are matched in the order of their first records, whatever
 //! their names. Polls repeat without end and at no fixed times, so they are compared in figures, if
-//! nothing else is [asked for](Polls).
+//! nothing else is [asked for](Polls). Traced calls that returned nothing and began before the trace
+//! name neither device nor function; they are only counted.
 //!
 //! A [`Diff`] is given both captures at the same pace: it [`wants`](Diff::wants) the next thing of
 //! one side, and keeps at most [`WINDOW`] exchanges a side. So it finds the way back to the common
