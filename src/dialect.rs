@@ -25,7 +25,7 @@ const KEPT: usize = 8_000;
 const LARGEST: u64 = 1 << 20;
 
 /// Which dialect to read by; shared by every command that decodes or encodes.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct DialectArg {
     /// Whose tables to use: k2, hi, k1, a TOML file (docs/dialects.md), or for captures auto
     #[arg(long = "dialect", value_name = "NAME|FILE", default_value = "k2")]

@@ -21,7 +21,7 @@ use crate::window::{Moment, Window};
 const NAMED: usize = 3;
 
 /// Which captures to read, and how.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct InputArgs {
     /// Captures; `-` is stdin, a folder is a trace or holds captures, a quoted pattern is expanded
     #[arg(value_name = "FILE", required_unless_present = "hex")]

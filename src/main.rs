@@ -4,7 +4,7 @@
 //! One file a subcommand. stdout is data, stderr is talk.
 //!
 //! Exit codes: 0 done; 1 it failed; 2 the command line was wrong; 3 done, but parts of the input
-//! could not be read and were skipped. `grep` has those of grep(1).
+//! could not be read and were skipped. `grep` and `diff` have those of grep(1) and diff(1).
 
 #![allow(clippy::print_stderr)]
 
@@ -12,6 +12,7 @@ mod complaints;
 mod convert;
 mod decode;
 mod dialect;
+mod diff;
 mod encode;
 mod explain;
 mod filter;
@@ -22,6 +23,8 @@ mod output;
 mod progress;
 mod sniff;
 mod source;
+mod stats;
+mod table;
 mod unzip;
 mod view;
 mod window;
@@ -61,6 +64,10 @@ enum Command {
     Convert(convert::Args),
     /// Watch a live bus. Listens only: what it opens cannot write
     Sniff(sniff::Args),
+    /// Count what captures hold: exchanges, errors, latencies, periods, noise, load
+    Stats(stats::Args),
+    /// Compare two captures: which exchanges, fields and timings differ
+    Diff(diff::Args),
     /// Write one frame from names and values
     Encode(encode::Args),
     /// Say what a status, a printer's key, a function, an address or a material code means
@@ -75,12 +82,14 @@ enum Command {
 
 fn main() -> ExitCode {
     let command = Cli::parse().command;
-    let failure = if matches!(command, Command::Grep(_)) { 2 } else { 1 };
+    let failure = if matches!(command, Command::Grep(_) | Command::Diff(_)) { 2 } else { 1 };
     let result = match command {
         Command::Decode(args) => decode::run(&args),
         Command::Grep(args) => grep::run(&args),
         Command::Convert(args) => convert::run(&args),
         Command::Sniff(args) => sniff::run(&args),
+        Command::Stats(args) => stats::run(&args),
+        Command::Diff(args) => diff::run(&args),
         Command::Encode(args) => encode::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Dialect(args) => dialect::run(&args),

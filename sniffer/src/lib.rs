@@ -2,12 +2,16 @@
 //!
 //! - [`framer`]: records out of bytes, wherever they come from;
 //! - [`capture`]: what a capture format is, and which one an input is in;
-//! - [`format`](mod@format): one module a format.
+//! - [`format`](mod@format): one module a format;
+//! - [`stats`]: a capture in figures;
+//! - [`diff`]: what differs between two captures.
 //!
 //! A reader is an iterator over records and complaints in the order of its source. It holds a
 //! bounded part of the source, however long that is; no input panics; and a place that it cannot
 //! read becomes a complaint with the place in it, never a gap.
 
 pub mod capture;
+pub mod diff;
 pub mod format;
 pub mod framer;
+pub mod stats;

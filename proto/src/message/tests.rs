@@ -144,10 +144,10 @@ fn frames_of_the_captures_in_words() {
         (
             "f781090006010e3333b33f0d",
             None,
-            "SYS_PARAM Write op=write id=param_position_control_proportional_gain value=1.4",
+            "SYS_PARAM Write op=write id=param_position_control_proportional_gain value=1.40",
         ),
-        ("f7810700063333b33f5a", Some("f781050006020e90"), "SYS_PARAM Value value=1.4"),
-        ("f7810700080000803f01", Some("f78104000801f7"), "GET Number number=1"),
+        ("f7810700063333b33f5a", Some("f781050006020e90"), "SYS_PARAM Value value=1.40"),
+        ("f7810700080000803f01", Some("f78104000801f7"), "GET Number number=1.00"),
         ("f7810700080000803f01", Some("f7810400080bc1"), "GET Counter11 counter=1065353216"),
         // A function that nobody knows, and payloads that do not fit.
         ("f7010400200139", None, "? rest=01"),

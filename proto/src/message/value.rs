@@ -1,5 +1,6 @@
 //! What a decoded field holds, ready to be shown, compared or serialized.
 
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -78,15 +79,15 @@ impl fmt::Display for Value {
     }
 }
 
-/// Hundredths are enough for lengths and times; a small parameter is shown in full, and a number
-/// that would be a row of zeros by its exponent.
+/// Hundredths are enough for lengths and times; a parameter that has more of its own below 10 is
+/// shown in full, and a number that would be a row of zeros by its exponent.
 fn fmt_float(f: &mut fmt::Formatter<'_>, x: f32) -> fmt::Result {
-    match x.abs() {
-        size if size == 0.0 || x.is_nan() => write!(f, "{x}"),
-        size if !(1e-4..1e7).contains(&size) => write!(f, "{x:e}"),
-        size if size < 10.0 => write!(f, "{x}"),
-        _ => write!(f, "{x:.2}"),
+    let size = x.abs();
+    if size != 0.0 && !(1e-4..1e7).contains(&size) {
+        return write!(f, "{x:e}");
     }
+    let short = format!("{x:.2}");
+    if size >= 10.0 || short.parse() == Ok(x) { f.write_str(&short) } else { write!(f, "{x}") }
 }
 
 /// The parts but for the raw text that they were made from, which stands alone where it is all.

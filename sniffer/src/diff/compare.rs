@@ -1,0 +1,168 @@
+//! Two exchanges that belong together, thing by thing.
+
+use std::fmt;
+
+use k485_proto::exchange::{Exchange, Observed, Outcome};
+use k485_proto::frame::Hex;
+use k485_proto::message::Value;
+use serde::{Serialize, Serializer};
+
+use super::{Item, Options};
+use crate::stats::report::{decimal, milliseconds};
+
+/// One thing that differs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Change {
+    /// `outcome`, `status`, `attempts`, `latency`, `data`, or the name of a field.
+    pub name: String,
+    /// In the first capture; `None` where it lacks.
+    pub a: Option<Shown>,
+    /// In the second capture; `None` where it lacks.
+    pub b: Option<Shown>,
+    /// How much more the second one is, for numbers; of a latency in milliseconds.
+    pub delta: Option<f64>,
+}
+
+/// What an exchange has.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Shown {
+    /// A field's value.
+    Value(Value),
+    /// A name.
+    Text(String),
+    /// A number of times.
+    Count(u32),
+    /// Nanoseconds, shown as milliseconds.
+    Nanos(i64),
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Shown::Value(value) => value.fmt(f),
+            Shown::Text(text) => f.write_str(text),
+            Shown::Count(count) => count.fmt(f),
+            Shown::Nanos(nanos) => write!(f, "{} ms", decimal(nanos / 100_000, 1)),
+        }
+    }
+}
+
+impl Serialize for Shown {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Shown::Value(value) => value.serialize(serializer),
+            Shown::Text(text) => text.serialize(serializer),
+            Shown::Count(count) => count.serialize(serializer),
+            Shown::Nanos(nanos) => milliseconds(nanos, serializer),
+        }
+    }
+}
+
+impl Shown {
+    fn number(&self) -> Option<f64> {
+        match self {
+            Shown::Value(Value::Int(n)) => Some(*n as f64),
+            Shown::Value(Value::Float(x)) => Some(f64::from(*x)),
+            Shown::Count(count) => Some(f64::from(*count)),
+            Shown::Nanos(nanos) => Some(*nanos as f64 / 1e6),
+            Shown::Value(_) | Shown::Text(_) => None,
+        }
+    }
+
+    /// Equal to the bit: a NaN is itself.
+    fn same(&self, other: &Shown) -> bool {
+        match (self, other) {
+            (Shown::Value(Value::Float(a)), Shown::Value(Value::Float(b))) => {
+                a.to_bits() == b.to_bits()
+            }
+            _ => self == other,
+        }
+    }
+}
+
+/// What differs between two items that belong together.
+pub(super) fn compare(a: &Item, b: &Item, options: &Options) -> Vec<Change> {
+    let mut changes = Vec::new();
+    if let (Item::Exchange(a), Item::Exchange(b)) = (a, b) {
+        ending(a, b, options, &mut changes);
+    }
+    if let (Some(a), Some(b)) = (a.reply(), b.reply()) {
+        // Most replies are the same to the last byte, in reply to the same.
+        if a.frame() != b.frame() || a.dir != b.dir {
+            let status = |reply: &Observed| {
+                Shown::Text(reply.dialect.status_name(reply.frame().status()).into_owned())
+            };
+            note("status", Some(status(a)), Some(status(b)), &mut changes);
+            fields(a, b, &mut changes);
+        }
+    }
+    changes.retain(|change| !options.ignores(&change.name));
+    changes
+}
+
+fn note(name: &str, a: Option<Shown>, b: Option<Shown>, changes: &mut Vec<Change>) {
+    let same = match (&a, &b) {
+        (Some(a), Some(b)) => a.same(b),
+        (a, b) => a.is_none() && b.is_none(),
+    };
+    if same {
+        return;
+    }
+    let number = |shown: &Option<Shown>| shown.as_ref().and_then(Shown::number);
+    let delta = number(&a).zip(number(&b)).map(|(a, b)| b - a).filter(|delta| delta.is_finite());
+    changes.push(Change { name: name.to_owned(), a, b, delta });
+}
+
+fn ending(a: &Exchange, b: &Exchange, options: &Options, changes: &mut Vec<Change>) {
+    let outcome = |exchange: &Exchange| Some(Shown::Text(exchange.outcome.name().to_owned()));
+    note("outcome", outcome(a), outcome(b), changes);
+    // What a source hides does not differ.
+    if let (Some(a), Some(b)) = (a.attempts, b.attempts) {
+        note("attempts", Some(Shown::Count(a)), Some(Shown::Count(b)), changes);
+    }
+    let answered = |exchange: &Exchange| exchange.outcome == Outcome::Answered;
+    if let (Some(la), Some(lb)) = (a.latency_ns, b.latency_ns)
+        && answered(a)
+        && answered(b)
+        && la.abs_diff(lb) > options.latency_ns.unsigned_abs()
+    {
+        note("latency", Some(Shown::Nanos(la)), Some(Shown::Nanos(lb)), changes);
+    }
+}
+
+/// Differences of what two replies say.
+fn fields(a: &Observed, b: &Observed, changes: &mut Vec<Change>) {
+    let (mine, mut theirs) = (flat(a), flat(b));
+    for (name, value) in mine {
+        let at = theirs.iter().position(|(other, _)| *other == name);
+        let other = at.map(|at| theirs.remove(at).1);
+        note(&name, Some(value), other, changes);
+    }
+    for (name, value) in theirs {
+        note(&name, None, Some(value), changes);
+    }
+}
+
+/// The fields of a reply by name, groups part by part; bytes that no field takes as `data`.
+fn flat(reply: &Observed) -> Vec<(String, Shown)> {
+    let message = reply.message();
+    let mut out = Vec::new();
+    for field in &message.fields {
+        flatten(field.field.name.to_owned(), field.value.clone(), &mut out);
+    }
+    if !message.rest.is_empty() {
+        out.push(("data".to_owned(), Shown::Text(Hex(message.rest).to_string())));
+    }
+    out
+}
+
+fn flatten(name: String, value: Value, out: &mut Vec<(String, Shown)>) {
+    match value {
+        Value::Group(parts) => {
+            for (part, value) in parts {
+                flatten(format!("{name}.{part}"), value, out);
+            }
+        }
+        value => out.push((name, Shown::Value(value))),
+    }
+}
