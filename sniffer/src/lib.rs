@@ -1,5 +1,6 @@
 //! Watching the bus: capture formats and their readers.
 //!
+//! - [`discover`]: layouts out of payloads that nobody declared;
 //! - [`framer`]: records out of bytes, wherever they come from;
 //! - [`capture`]: what a capture format is, and which one an input is in;
 //! - [`format`](mod@format): one module a format.
@@ -9,5 +10,6 @@
 //! read becomes a complaint with the place in it, never a gap.
 
 pub mod capture;
+pub mod discover;
 pub mod format;
 pub mod framer;
