@@ -9,6 +9,7 @@
 #![allow(clippy::print_stderr)]
 
 mod decode;
+mod discover;
 mod encode;
 mod explain;
 mod formats;
@@ -45,6 +46,8 @@ enum Command {
     Decode(decode::Args),
     /// Watch a live bus. Listens only: what it opens cannot write
     Sniff(sniff::Args),
+    /// Find the layout of payloads that nobody declared, as a dialect to go on from
+    Discover(discover::Args),
     /// Write one frame from names and values
     Encode(encode::Args),
     /// Say what a status, a printer's key, a function, an address or a material code means
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Decode(args) => decode::run(&args),
         Command::Sniff(args) => sniff::run(&args),
+        Command::Discover(args) => discover::run(&args),
         Command::Encode(args) => encode::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Unzip(args) => unzip::unzip(&args),

@@ -88,6 +88,7 @@ pub struct Discovery {
     groups: BTreeMap<Key, Group>,
     recent: BTreeMap<u8, VecDeque<(u64, Command)>>,
     seq: u64,
+    input: u32,
     device: Option<u8>,
     func: Option<u8>,
     left_out: u64,
@@ -105,6 +106,13 @@ impl Discovery {
     #[must_use]
     pub fn only(device: Option<Address>, func: Option<u8>) -> Self {
         Discovery { device: device.map(|addr| addr.0), func, ..Self::default() }
+    }
+
+    /// The next input begins: the devices of another capture are others, whatever their addresses,
+    /// and nothing in it comes after anything before.
+    pub fn begin(&mut self) {
+        self.input += 1;
+        self.recent.clear();
     }
 
     /// Takes the next thing seen. Exchanges count; frames come again as part of one, and what has
@@ -158,6 +166,7 @@ impl Discovery {
         if let Some(request) = asked {
             let frame = request.frame();
             let payload = Payload {
+                input: self.input,
                 addr: frame.addr().0,
                 status: frame.status().0,
                 asked: None,
@@ -170,6 +179,7 @@ impl Discovery {
             let asked = asked.map(Observed::frame);
             *group.statuses.entry(frame.status().0).or_default() += 1;
             let payload = Payload {
+                input: self.input,
                 addr: frame.addr().0,
                 status: frame.status().0,
                 asked: asked.as_ref().map(|request| request.data()),

@@ -139,7 +139,7 @@ fn one_byte(
 ) -> &'static Kind {
     let values: Vec<u8> = counts.keys().filter_map(|value| value.first().copied()).collect();
     let own = runs.iter().all(|run| run.data.get(offset) == Some(&run.addr));
-    if own && (values.len() > 1 || values.iter().all(|value| *value >= 0x20)) {
+    if own && values.len() > 1 {
         evidence.push("the device's own address".into());
         return &kind::ADDRESS;
     }
@@ -166,7 +166,8 @@ fn mask_odds(values: &[u8]) -> f64 {
     let (width, every) = if lower { (4.0, 0x0f) } else { (8.0, 0xff) };
     let mask = |value: u8| match value.count_ones() {
         0 => 0.3,
-        _ if value == every || value == 0x0f => 0.08,
+        // FF is "none" more often than eight bits at once.
+        _ if value == every => if lower { 0.08 } else { 0.004 },
         1 => 0.4 / width,
         _ => 0.2 / 250.0,
     };
@@ -252,8 +253,8 @@ fn one_shots(stretches: &[Stretch<'_>], counts: &BTreeMap<Vec<u8>, u64>) -> Opti
 
 /// Whether each device has one value, and there are several devices and values.
 fn is_per_device(stretches: &[Stretch<'_>]) -> bool {
-    let mut own: BTreeMap<u8, &[u8]> = BTreeMap::new();
-    let stays = stretches.iter().all(|s| *own.entry(s.run.addr).or_insert(s.value) == s.value);
+    let mut own: BTreeMap<(u32, u8), &[u8]> = BTreeMap::new();
+    let stays = stretches.iter().all(|s| *own.entry(s.run.device()).or_insert(s.value) == s.value);
     let mut values: Vec<&[u8]> = own.values().copied().collect();
     values.sort_unstable();
     values.dedup();
@@ -289,7 +290,7 @@ fn counter(kind: &'static Kind, stretches: &[Stretch<'_>]) -> Option<String> {
 fn is_clock(kind: &'static Kind, stretches: &[Stretch<'_>]) -> bool {
     let points: Vec<(f64, f64)> = stretches
         .iter()
-        .filter(|stretch| stretch.run.addr == stretches[0].run.addr)
+        .filter(|stretch| stretch.run.device() == stretches[0].run.device())
         .filter_map(|s| Some((s.run.first.time?.0 as f64 / 1e9, number(kind, s.value)?)))
         .collect();
     points.len() >= 8 && values::pearson(&points) > 0.9995

@@ -17,6 +17,8 @@ pub(super) const SHORT_FIELD: f64 = 10.0;
 pub(super) const WORD_FIELD: f64 = 20.0;
 /// A text, an identity, or bytes to the end.
 pub(super) const BLOCK_FIELD: f64 = 10.0;
+/// A byte of its own that looks random: rare, such bytes are mostly the lower ones of a number.
+const RANDOM: f64 = 12.0;
 /// What a value costs that the kind all but rules out.
 const IMPLAUSIBLE: f64 = 40.0;
 
@@ -105,7 +107,7 @@ pub(super) fn byte(values: &[u8]) -> f64 {
     let known: f64 = values.iter().map(|value| memory.bits(*value, new_byte(*value))).sum();
     let wide: Vec<u64> = values.iter().map(|value| u64::from(*value)).collect();
     let stepped = steps(&wide, new, 8);
-    let flat = 8.0 * values.len() as f64;
+    let flat = RANDOM + 8.0 * values.len() as f64;
     2.0 + known.min(stepped).min(flat)
 }
 
@@ -116,9 +118,8 @@ pub(super) fn number(values: &[u64], width: u32) -> f64 {
     if is_constant(values) {
         return 1.0 + new;
     }
-    let mut memory = Memory::new();
-    let known: f64 = values.iter().map(|value| memory.bits(*value, new_number(*value, width))).sum();
-    2.0 + known.min(steps(values, new, width))
+    // No memory for values that come again: bytes that change together would look like a number.
+    2.0 + steps(values, new, width)
 }
 
 /// Whether a float is of a size that something measured has.

@@ -213,9 +213,7 @@ fn join<'a>(leaves: &mut Vec<Leaf<'a>>, leaf: Leaf<'a>) {
             continue;
         }
         let mut together: Vec<&Run> = old.runs.iter().chain(&leaf.runs).copied().collect();
-        together.sort_by(|a, b| {
-            (a.addr, &a.asked, a.first.seq).cmp(&(b.addr, &b.asked, b.first.seq))
-        });
+        together.sort_by(|a, b| a.order().cmp(&b.order()));
         let both = layout(&together);
         let apart = old.layout.bits + leaf.layout.bits;
         if old.layout.is_like(&leaf.layout) || both.bits <= apart + SPLIT_BITS {

@@ -79,7 +79,7 @@ pub struct Change {
 pub(super) struct Series {
     place: Place,
     /// By device and exchange.
-    points: Vec<(u8, u64, f64)>,
+    points: Vec<((u32, u8), u64, f64)>,
 }
 
 /// The series of a field, if it has enough different numbers.
@@ -95,12 +95,12 @@ pub(super) fn series(
     }
     let step = runs.len().div_ceil(POINTS).max(1);
     let value = |run: &Run| number(field.kind, bytes_of(run, field.offset, field.width));
-    let mut points: Vec<(u8, u64, f64)> = runs
+    let mut points: Vec<((u32, u8), u64, f64)> = runs
         .iter()
         .step_by(step)
-        .filter_map(|run| Some((run.addr, run.first.seq, value(run)?)))
+        .filter_map(|run| Some((run.device(), run.first.seq, value(run)?)))
         .collect();
-    points.sort_by_key(|(addr, seq, _)| (*addr, *seq));
+    points.sort_by_key(|(device, seq, _)| (*device, *seq));
     let family = key.family.to_string();
     let place = Place { family, func: key.func, request, form, offset: field.offset };
     (points.len() >= LEAST.0).then_some(Series { place, points })
@@ -129,10 +129,10 @@ pub(super) fn correlations(series: &[Series]) -> Vec<Correlation> {
 /// Each value of the rarer one with the latest of the other, of the same device.
 fn aligned(a: &Series, b: &Series) -> Vec<(f64, f64)> {
     let (few, many) = if a.points.len() <= b.points.len() { (a, b) } else { (b, a) };
-    let pairs = few.points.iter().filter_map(|(addr, seq, x)| {
-        let behind = many.points.partition_point(|(a, s, _)| (*a, *s) <= (*addr, *seq));
+    let pairs = few.points.iter().filter_map(|(device, seq, x)| {
+        let behind = many.points.partition_point(|(d, s, _)| (*d, *s) <= (*device, *seq));
         let (other, _, y) = many.points.get(behind.checked_sub(1)?)?;
-        (other == addr).then_some((*x, *y))
+        (other == device).then_some((*x, *y))
     });
     pairs.collect()
 }

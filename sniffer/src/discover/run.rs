@@ -61,6 +61,7 @@ impl Command {
 /// A payload as it comes in.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Payload<'a> {
+    pub(crate) input: u32,
     pub(crate) addr: u8,
     pub(crate) status: u8,
     /// The DATA of the request that it answers, where that was seen.
@@ -71,6 +72,8 @@ pub(crate) struct Payload<'a> {
 /// The same payload of one device to the same request, some times in a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
+    /// Which input it came from: the same address is another device there.
+    pub input: u32,
     /// The device.
     pub addr: u8,
     /// The STATUS.
@@ -95,13 +98,24 @@ impl Run {
         self.data.len() + self.asked.as_ref().map_or(0, |asked| asked.len())
     }
 
+    /// The device, in its input.
+    #[must_use]
+    pub fn device(&self) -> (u32, u8) {
+        (self.input, self.addr)
+    }
+
+    /// Question by question, each in the order of time.
+    pub(crate) fn order(&self) -> impl Ord + '_ {
+        (self.device(), &self.asked, self.first.seq)
+    }
+
     fn repeats(&self, payload: &Payload<'_>) -> bool {
         self.status == payload.status && *self.data == *payload.data
     }
 }
 
-/// A question: a device's address and the request's data.
-type Question = (u8, Option<Box<[u8]>>);
+/// A question: a device (input and address) and the request's data.
+type Question = (u32, u8, Option<Box<[u8]>>);
 
 /// The payloads of one direction of one function.
 #[derive(Debug, Default)]
@@ -137,7 +151,7 @@ impl Side {
         let length = u8::try_from(payload.data.len()).unwrap_or(u8::MAX);
         *self.lengths.entry(length).or_default() += 1;
         self.tally(length, payload.data);
-        let question = (payload.addr, payload.asked.map(Box::from));
+        let question = (payload.input, payload.addr, payload.asked.map(Box::from));
         let previous = self.open.get(&question).map(|run| run.last.seq);
         let before = previous.map(|seq| self.commands_since(seq, recent));
         if let Some(run) = self.open.get_mut(&question) {
@@ -155,9 +169,10 @@ impl Side {
             }
         }
         let run = Run {
+            input: payload.input,
             addr: payload.addr,
             status: payload.status,
-            asked: question.1.clone(),
+            asked: question.2.clone(),
             data: payload.data.into(),
             first: stamp,
             last: stamp,
@@ -241,9 +256,7 @@ impl Side {
     /// The runs that were kept, question by question, each in the order of time.
     pub(crate) fn runs(&self) -> Vec<&Run> {
         let mut runs: Vec<&Run> = self.closed.iter().chain(self.open.values()).collect();
-        runs.sort_by(|a, b| {
-            (a.addr, &a.asked, a.first.seq).cmp(&(b.addr, &b.asked, b.first.seq))
-        });
+        runs.sort_by(|a, b| a.order().cmp(&b.order()));
         runs
     }
 
@@ -260,7 +273,7 @@ impl Side {
 
 /// Whether two runs answer the same question of the same device.
 pub(crate) fn same_question(a: &Run, b: &Run) -> bool {
-    a.addr == b.addr && a.asked == b.asked
+    a.device() == b.device() && a.asked == b.asked
 }
 
 #[cfg(test)]
@@ -272,7 +285,7 @@ mod tests {
     }
 
     fn payload(data: &[u8]) -> Payload<'_> {
-        Payload { addr: 1, status: 0, asked: None, data }
+        Payload { input: 0, addr: 1, status: 0, asked: None, data }
     }
 
     #[test]

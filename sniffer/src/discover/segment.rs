@@ -155,7 +155,7 @@ impl Table<'_> {
     fn is_identity(&self, start: usize) -> bool {
         let of = |row: &Run| row.data[start..start + IDENTITY].to_vec();
         let mut own = std::collections::BTreeMap::new();
-        let stays = self.rows.iter().all(|row| *own.entry(row.addr).or_insert_with(|| of(row)) == of(row));
+        let stays = self.rows.iter().all(|row| *own.entry(row.device()).or_insert_with(|| of(row)) == of(row));
         stays
             && own.values().all(|bytes| {
                 let mut different = bytes.clone();
