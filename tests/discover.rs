@@ -184,6 +184,7 @@ struct Score {
 impl Score {
     fn of(corpus: &Corpus) -> Score {
         let report = corpus.discovery.report();
+        std::fs::write(format!("/tmp/rep-{}.json", corpus.frames.len()), report.to_json().unwrap()).unwrap(); // TEMP
         let mut score = Score::default();
         for observed in &corpus.frames {
             score.add(&report, observed);

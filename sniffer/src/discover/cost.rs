@@ -19,6 +19,8 @@ pub(super) const WORD_FIELD: f64 = 20.0;
 pub(super) const BLOCK_FIELD: f64 = 10.0;
 /// A byte of its own that looks random: rare, such bytes are mostly the lower ones of a number.
 const RANDOM: f64 = 12.0;
+/// A wide number whose bytes were never seen to carry into each other.
+const UNCARRIED: f64 = 20.0;
 /// What a value costs that the kind all but rules out.
 const IMPLAUSIBLE: f64 = 40.0;
 
@@ -119,7 +121,17 @@ pub(super) fn number(values: &[u64], width: u32) -> f64 {
         return 1.0 + new;
     }
     // No memory for values that come again: bytes that change together would look like a number.
-    2.0 + steps(values, new, width)
+    2.0 + steps(values, new, width) + if carries(values) { 0.0 } else { UNCARRIED }
+}
+
+/// Whether the highest byte that changes does so as a digit: by one, when those below it turn over.
+fn carries(values: &[u64]) -> bool {
+    let place = |pair: &[u64]| (pair[0] ^ pair[1]).checked_ilog2().map_or(0, |bit| bit / 8);
+    let top = values.windows(2).map(place).max().unwrap_or(0);
+    let turns = values.windows(2).filter(|pair| top > 0 && place(pair) == top);
+    let carried = |pair: &&[u64]| pair[0].abs_diff(pair[1]) < 1 << (8 * top);
+    let (all, right) = (turns.clone().count(), turns.filter(carried).count());
+    right >= 2 && right * 2 > all
 }
 
 /// Whether a float is of a size that something measured has.
@@ -130,7 +142,8 @@ pub(super) fn is_plausible(x: f32) -> bool {
 /// A float that was not seen before: sign and exponent, and the mantissa's bits that are used.
 fn new_float(x: f32) -> f64 {
     if x == 0.0 {
-        return 1.0;
+        // Zero is zero in every kind.
+        return 6.0;
     }
     let used = 23 - x.to_bits().trailing_zeros().min(23);
     // A mantissa that ends early is told by its length, any other in full.
@@ -165,12 +178,31 @@ fn character(byte: u8) -> f64 {
     }
 }
 
-/// The bits of texts, each told once.
+/// The bits of texts, each told once, a character by the two before it: words that come again in
+/// other texts are cheap.
 pub(super) fn texts<'a>(values: impl Iterator<Item = &'a [u8]>) -> f64 {
-    let mut memory = Memory::new();
-    values
-        .map(|text| memory.bits(text, 4.0 + text.iter().copied().map(character).sum::<f64>()))
-        .sum()
+    let mut known = BTreeMap::new();
+    let mut contexts: BTreeMap<[u8; 2], Memory<u8>> = BTreeMap::new();
+    let mut all = 0.0;
+    let mut bits = 0.0;
+    for text in values {
+        let seen: &mut f64 = known.entry(text).or_insert(0.0);
+        bits += if *seen > 0.0 {
+            -(*seen / (all + 1.0)).log2()
+        } else {
+            let mut context = [0; 2];
+            let spelt = text.iter().map(|byte| {
+                let memory = contexts.entry(context).or_insert_with(Memory::new);
+                context = [context[1], *byte];
+                memory.bits(*byte, character(*byte))
+            });
+            // That it is new, and where it ends.
+            1.0 + (all + 1.0_f64).log2().min(4.0) + 4.0 + spelt.sum::<f64>()
+        };
+        *seen += 1.0;
+        all += 1.0;
+    }
+    bits
 }
 
 /// The bits of bytes without a known meaning, each sequence told once.
@@ -184,13 +216,28 @@ pub(super) fn blobs<'a>(values: impl Iterator<Item = &'a [u8]>) -> f64 {
         .sum()
 }
 
-/// The bits of a column inside an identity: nothing is expected of its bytes but that they stay.
-pub(super) fn identity(values: &[u8]) -> f64 {
-    if is_constant(values) {
-        return 9.0;
+/// The bits of identities, each told once, byte by byte: any byte, a little rather one of those
+/// that lot numbers are made of, or the one that another identity has there.
+pub(super) fn identities<'a>(values: impl Iterator<Item = &'a [u8]>) -> f64 {
+    let new = |value: u8| if value.is_ascii_alphanumeric() { 7.0 } else { 9.0 };
+    let mut columns: BTreeMap<usize, Memory<u8>> = BTreeMap::new();
+    let mut known = BTreeMap::new();
+    let mut all = 0.0;
+    let mut bits = 0.0;
+    for identity in values {
+        let seen: &mut f64 = known.entry(identity).or_insert(0.0);
+        bits += if *seen > 0.0 {
+            -(*seen / (all + 1.0)).log2()
+        } else {
+            let told = identity.iter().enumerate().map(|(at, byte)| {
+                columns.entry(at).or_insert_with(Memory::new).bits(*byte, new(*byte))
+            });
+            1.0 + (all + 1.0_f64).log2().min(4.0) + told.sum::<f64>()
+        };
+        *seen += 1.0;
+        all += 1.0;
     }
-    let mut memory = Memory::new();
-    values.iter().map(|value| memory.bits(*value, 8.0)).sum()
+    bits
 }
 
 #[cfg(test)]
@@ -231,7 +278,7 @@ mod tests {
         assert_eq!(byte(&[]), 0.0);
         for values in [vec![0_u8], vec![0; 300], (0..=255).collect()] {
             assert!(byte(&values) > 0.0);
-            assert!(identity(&values) > 0.0);
+            assert!(identities([&values[..]].into_iter()) > 0.0);
             assert!(texts([&values[..]].into_iter()) > 0.0);
         }
         assert!(float(&[f32::NAN, f32::INFINITY, 0.0]) > 80.0);

@@ -1,6 +1,8 @@
 //! The division of a payload into fields that tells it in the fewest bits, found by dynamic
 //! programming over the columns.
 
+use std::collections::BTreeMap;
+
 use k485_proto::message::Kind;
 use k485_proto::message::kind;
 
@@ -11,6 +13,8 @@ use super::run::Run;
 const ROWS: usize = 256;
 /// How many columns an identity has.
 const IDENTITY: usize = 12;
+/// How many identities at most may share an address.
+const IDENTITIES: usize = 8;
 /// The least characters of a text.
 const TEXT: usize = 4;
 /// The least columns of zeros at the end that are told as one field.
@@ -87,7 +91,6 @@ impl Table<'_> {
         let columns: Vec<Vec<u8>> = (0..least).map(|at| self.column(at)).collect();
         let bytes: Vec<f64> =
             columns.iter().map(|values| cost::BYTE_FIELD + cost::byte(values)).collect();
-        let identity: Vec<f64> = columns.iter().map(|values| cost::identity(values)).collect();
         // The best division of the columns before each, with its last field.
         let mut best: Vec<(f64, Option<Span>)> = vec![(f64::INFINITY, None); least + 1];
         best[0].0 = 0.0;
@@ -113,8 +116,8 @@ impl Table<'_> {
                 self.words(start, &mut offer);
             }
             if start + IDENTITY <= least && self.is_identity(start) {
-                let bits: f64 = identity[start..start + IDENTITY].iter().sum();
-                offer(&kind::UNIID, IDENTITY, cost::BLOCK_FIELD + bits);
+                let identities = self.rows.iter().map(|row| &row.data[start..start + IDENTITY]);
+                offer(&kind::UNIID, IDENTITY, cost::BLOCK_FIELD + cost::identities(identities));
             }
         }
         self.end(&best, &bytes)
@@ -151,14 +154,21 @@ impl Table<'_> {
         self.rows.iter().all(|row| row.data[start..end].iter().all(u8::is_ascii_alphanumeric))
     }
 
-    /// Whether the columns stay with their device and are as different as an identity's.
+    /// Whether the columns are as different as an identity's, and stay with their device, or are
+    /// few (who has no address yet speaks from the one that all such devices share).
     fn is_identity(&self, start: usize) -> bool {
-        let of = |row: &Run| row.data[start..start + IDENTITY].to_vec();
-        let mut own = std::collections::BTreeMap::new();
-        let stays = self.rows.iter().all(|row| *own.entry(row.device()).or_insert_with(|| of(row)) == of(row));
-        stays
-            && own.values().all(|bytes| {
-                let mut different = bytes.clone();
+        let mut own = BTreeMap::new();
+        let mut counts: BTreeMap<&[u8], u64> = BTreeMap::new();
+        let mut stays = true;
+        for row in &self.rows {
+            let bytes = &row.data[start..start + IDENTITY];
+            stays &= *own.entry(row.device()).or_insert(bytes) == bytes;
+            *counts.entry(bytes).or_default() += row.count;
+        }
+        let few = counts.len() <= IDENTITIES && counts.values().sum::<u64>() >= 2 * counts.len() as u64;
+        (stays || few)
+            && counts.keys().all(|bytes| {
+                let mut different = bytes.to_vec();
                 different.sort_unstable();
                 different.dedup();
                 different.len() >= IDENTITY / 2 && !bytes.iter().all(u8::is_ascii_graphic)
