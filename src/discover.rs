@@ -111,7 +111,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 writeln!(out, "\n--- dialect.toml: to be checked, renamed and kept ---\n")?;
                 out.write_all(stub().as_bytes())?;
             } else {
-                writeln!(out, "\nEvery function is declared already; --all writes a stub of them.")?;
+                writeln!(
+                    out,
+                    "\nEvery function is declared already; --all writes a stub of them."
+                )?;
             }
         }
         To::Json => writeln!(out, "{}", report.to_json()?)?,

@@ -38,10 +38,8 @@ type Test = fn(&Path) -> Outcome;
 fn main() {
     let arguments = Arguments::from_args();
     let folder = std::env::var_os("K485_CAPTURES").map(PathBuf::from);
-    let tests: [(&str, Test); 2] = [
-        ("real_captures", real_captures),
-        ("transcripts_and_firmware", transcripts_and_firmware),
-    ];
+    let tests: [(&str, Test); 2] =
+        [("real_captures", real_captures), ("transcripts_and_firmware", transcripts_and_firmware)];
     let trials = tests.map(|(name, test)| match folder.clone() {
         Some(folder) => Trial::test(name, move || test(&folder)),
         None => Trial::test(format!("{name} (ignored: K485_CAPTURES is unset)"), || Ok(()))
@@ -95,7 +93,7 @@ fn real_captures(folder: &Path) -> Outcome {
         let (_, reading) = capture::open(ALL, name, Box::new(File::open(path)?))?;
         corpus.read(reading.filter_map(Result::ok));
     }
-    Score::of(&corpus).demand("real captures", 0.5, 0.5)
+    Score::of(&corpus).demand("real captures", 0.86, 0.86)
 }
 
 fn record(wire: &[u8], dir: Direction, time: Option<Time>) -> Record {
@@ -129,7 +127,7 @@ fn transcripts_and_firmware(folder: &Path) -> Outcome {
         };
         corpus.read(records.into_iter());
     }
-    Score::of(&corpus).demand("transcripts and firmware", 0.4, 0.4)
+    Score::of(&corpus).demand("transcripts and firmware", 0.68, 0.49)
 }
 
 /// `time direction frame` a line.
@@ -184,7 +182,6 @@ struct Score {
 impl Score {
     fn of(corpus: &Corpus) -> Score {
         let report = corpus.discovery.report();
-        std::fs::write(format!("/tmp/rep-{}.json", corpus.frames.len()), report.to_json().unwrap()).unwrap(); // TEMP
         let mut score = Score::default();
         for observed in &corpus.frames {
             score.add(&report, observed);

@@ -86,7 +86,7 @@ pub(super) fn field(span: &Span, runs: &[&Run], exact: Option<&Side>, thinned: b
     let count: u64 = counted.values().sum();
     let mut evidence = Vec::new();
     let kind = if span.kind == &kind::U8 {
-        one_byte(runs, offset, &counted, &mut evidence)
+        one_byte(runs, &stretches, offset, &counted, &mut evidence)
     } else {
         span.kind
     };
@@ -96,10 +96,8 @@ pub(super) fn field(span: &Span, runs: &[&Run], exact: Option<&Side>, thinned: b
         evidence.push(format!("saves {:.0} bits over single bytes", span.gain));
     }
     let confidence = confidence(span, kind, count, distinct);
-    let numbers: Vec<(f64, u64)> = counted
-        .iter()
-        .filter_map(|(value, count)| Some((number(kind, value)?, *count)))
-        .collect();
+    let numbers: Vec<(f64, u64)> =
+        counted.iter().filter_map(|(value, count)| Some((number(kind, value)?, *count))).collect();
     Field {
         offset,
         width,
@@ -133,6 +131,7 @@ fn counts(span: &Span, runs: &[&Run], exact: Option<&Side>) -> BTreeMap<Vec<u8>,
 /// What a single byte is: an address, a mask, a signed number, or a plain byte.
 fn one_byte(
     runs: &[&Run],
+    stretches: &[Stretch<'_>],
     offset: usize,
     counts: &BTreeMap<Vec<u8>, u64>,
     evidence: &mut Vec<String>,
@@ -149,7 +148,8 @@ fn one_byte(
         evidence.push(format!("bits of {union:02x}; {odds:.0} times likelier a mask than a code"));
         return if union <= 0x0f { &kind::SLOTS } else { &kind::BITS8 };
     }
-    if is_signed(&values) {
+    // A counter that wraps round passes zero too.
+    if is_signed(&values) && counter(&kind::U8, stretches).is_none() {
         evidence.push("below and above zero when read with a sign".into());
         return &kind::I8;
     }
@@ -167,7 +167,13 @@ fn mask_odds(values: &[u8]) -> f64 {
     let mask = |value: u8| match value.count_ones() {
         0 => 0.3,
         // FF is "none" more often than eight bits at once.
-        _ if value == every => if lower { 0.08 } else { 0.004 },
+        _ if value == every => {
+            if lower {
+                0.08
+            } else {
+                0.004
+            }
+        }
         1 => 0.4 / width,
         _ => 0.2 / 250.0,
     };
@@ -286,13 +292,20 @@ fn counter(kind: &'static Kind, stretches: &[Stretch<'_>]) -> Option<String> {
         .then(|| format!("only grows ({all} steps, {times} of them by {step})"))
 }
 
-/// Whether the value is in proportion to the time that passed.
+/// Whether the counter is in proportion to the time that passed, on the first device.
 fn is_clock(kind: &'static Kind, stretches: &[Stretch<'_>]) -> bool {
-    let points: Vec<(f64, f64)> = stretches
-        .iter()
-        .filter(|stretch| stretch.run.device() == stretches[0].run.device())
-        .filter_map(|s| Some((s.run.first.time?.0 as f64 / 1e9, number(kind, s.value)?)))
-        .collect();
+    let mut points: Vec<(f64, f64)> = Vec::new();
+    let mut last = 0.0;
+    for stretch in stretches.iter().filter(|s| s.run.device() == stretches[0].run.device()) {
+        let (Some(time), Some(value)) = (stretch.run.first.time, number(kind, stretch.value))
+        else {
+            return false;
+        };
+        let turn = (8.0 * stretch.value.len() as f64).exp2();
+        let all = points.last().map_or(value, |(_, all)| all + (value - last).rem_euclid(turn));
+        points.push((time.0 as f64 / 1e9, all));
+        last = value;
+    }
     points.len() >= 8 && values::pearson(&points) > 0.9995
 }
 
@@ -312,7 +325,9 @@ fn related(span: &Span, runs: &[&Run], distinct: usize, evidence: &mut Vec<Strin
             }
         }
     }
-    if width == 1 && let Some(sum) = sums::find(runs, span.start) {
+    if width == 1
+        && let Some(sum) = sums::find(runs, span.start)
+    {
         evidence.push(sum);
     }
 }
@@ -339,11 +354,22 @@ mod tests {
 
     #[test]
     fn masks_and_codes() {
-        for values in [&[0, 1, 8][..], &[1, 2, 4, 8], &[0x0f], &[0, 1, 15], &[0, 8], &[0, 0x10, 0x40]] {
+        for values in
+            [&[0, 1, 8][..], &[1, 2, 4, 8], &[0x0f], &[0, 1, 15], &[0, 8], &[0, 0x10, 0x40]]
+        {
             assert!(mask_odds(values) > MASK_ODDS, "{values:?} {}", mask_odds(values));
         }
-        for values in [&[0, 1][..], &[0, 2], &[1, 2], &[0, 4, 5, 6, 7], &[0, 1, 2, 3], &[0, 3], &[0xfe], &[0x17], &[0]]
-        {
+        for values in [
+            &[0, 1][..],
+            &[0, 2],
+            &[1, 2],
+            &[0, 4, 5, 6, 7],
+            &[0, 1, 2, 3],
+            &[0, 3],
+            &[0xfe],
+            &[0x17],
+            &[0],
+        ] {
             assert!(mask_odds(values) <= MASK_ODDS, "{values:?} {}", mask_odds(values));
         }
     }

@@ -17,8 +17,10 @@ pub(super) const SHORT_FIELD: f64 = 10.0;
 pub(super) const WORD_FIELD: f64 = 20.0;
 /// A text, an identity, or bytes to the end.
 pub(super) const BLOCK_FIELD: f64 = 10.0;
-/// A byte of its own that looks random: rare, such bytes are mostly the lower ones of a number.
+/// A byte of its own that looks random: rare, such bytes are mostly the lower ones of a number; and
+/// the rarer the more often it does.
 const RANDOM: f64 = 12.0;
+const RANDOM_AGAIN: f64 = 0.5;
 /// A wide number whose bytes were never seen to carry into each other.
 const UNCARRIED: f64 = 20.0;
 /// What a value costs that the kind all but rules out.
@@ -109,7 +111,7 @@ pub(super) fn byte(values: &[u8]) -> f64 {
     let known: f64 = values.iter().map(|value| memory.bits(*value, new_byte(*value))).sum();
     let wide: Vec<u64> = values.iter().map(|value| u64::from(*value)).collect();
     let stepped = steps(&wide, new, 8);
-    let flat = RANDOM + 8.0 * values.len() as f64;
+    let flat = RANDOM + (8.0 + RANDOM_AGAIN) * values.len() as f64;
     2.0 + known.min(stepped).min(flat)
 }
 

@@ -128,8 +128,8 @@ impl Payloads {
     pub fn form(&self, status: u8, asked: Option<&[u8]>, length: usize) -> Option<&Form> {
         let value = self.selector.and_then(|at| asked?.get(at).copied());
         let fits = |form: &&Form| {
-            let chosen = form.when.is_empty()
-                || value.is_none_or(|value| form.when.contains(&value));
+            let chosen =
+                form.when.is_empty() || value.is_none_or(|value| form.when.contains(&value));
             chosen && (form.length.0..=form.length.1).contains(&length)
         };
         let mut exact = self.forms.iter().filter(|form| form.status == Some(status));
@@ -172,7 +172,8 @@ fn payloads(key: Key, side: &Side, request: bool, series: &mut Vec<Series>) -> P
     let runs = side.runs();
     let found = forms::divide(&runs, request);
     let single = |length: usize| {
-        let mut same = found.forms.iter().filter(|form| form.runs.iter().any(|r| r.data.len() == length));
+        let mut same =
+            found.forms.iter().filter(|form| form.runs.iter().any(|r| r.data.len() == length));
         same.next().is_some() && same.next().is_none()
     };
     let mut out = Vec::new();
@@ -203,7 +204,14 @@ fn payloads(key: Key, side: &Side, request: bool, series: &mut Vec<Series>) -> P
         };
         let count = form.runs.iter().map(|run| run.count).sum();
         let when = form.when.clone();
-        out.push(Form { when, status: status.filter(|_| !request), count, length, fields, changes });
+        out.push(Form {
+            when,
+            status: status.filter(|_| !request),
+            count,
+            length,
+            fields,
+            changes,
+        });
     }
     Payloads {
         count: side.count,

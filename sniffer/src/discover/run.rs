@@ -188,7 +188,8 @@ impl Side {
         if !self.values.contains_key(&length) && self.values.len() == LENGTHS {
             return;
         }
-        let columns = self.values.entry(length).or_insert_with(|| vec![BTreeMap::new(); data.len()]);
+        let columns =
+            self.values.entry(length).or_insert_with(|| vec![BTreeMap::new(); data.len()]);
         for (column, byte) in columns.iter_mut().zip(data) {
             *column.entry(*byte).or_default() += 1;
         }

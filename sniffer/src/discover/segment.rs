@@ -44,9 +44,11 @@ impl Layout {
     /// Whether both divide a payload in the same way.
     pub(super) fn is_like(&self, other: &Layout) -> bool {
         self.spans.len() == other.spans.len()
-            && self.spans.iter().zip(&other.spans).all(|(a, b)| {
-                (a.start, a.width, a.kind) == (b.start, b.width, b.kind)
-            })
+            && self
+                .spans
+                .iter()
+                .zip(&other.spans)
+                .all(|(a, b)| (a.start, a.width, a.kind) == (b.start, b.width, b.kind))
     }
 }
 
@@ -133,7 +135,8 @@ impl Table<'_> {
     }
 
     fn words(&self, start: usize, offer: &mut impl FnMut(&'static Kind, usize, f64)) {
-        let of = |order: fn([u8; 4]) -> u32| -> Vec<u32> { self.windows(start).map(order).collect() };
+        let of =
+            |order: fn([u8; 4]) -> u32| -> Vec<u32> { self.windows(start).map(order).collect() };
         let number = |words: &[u32]| {
             let values: Vec<u64> = words.iter().map(|word| u64::from(*word)).collect();
             cost::WORD_FIELD + cost::number(&values, 32)
@@ -165,7 +168,8 @@ impl Table<'_> {
             stays &= *own.entry(row.device()).or_insert(bytes) == bytes;
             *counts.entry(bytes).or_default() += row.count;
         }
-        let few = counts.len() <= IDENTITIES && counts.values().sum::<u64>() >= 2 * counts.len() as u64;
+        let few =
+            counts.len() <= IDENTITIES && counts.values().sum::<u64>() >= 2 * counts.len() as u64;
         (stays || few)
             && counts.keys().all(|bytes| {
                 let mut different = bytes.to_vec();

@@ -18,12 +18,7 @@ const CODES: usize = 16;
 
 /// Writes the functions that `wanted` takes as a dialect over `base`.
 #[must_use]
-pub fn toml(
-    report: &Report,
-    name: &str,
-    base: &str,
-    wanted: impl Fn(&Function) -> bool,
-) -> String {
+pub fn toml(report: &Report, name: &str, base: &str, wanted: impl Fn(&Function) -> bool) -> String {
     let mut out = String::new();
     // A `String` takes everything.
     let _ = write(report, name, base, wanted, &mut out);
@@ -39,8 +34,15 @@ fn write(
 ) -> fmt::Result {
     let name: String =
         name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    writeln!(out, "# What k485 discover made of {} exchanges. Every layout is a guess from the", report.exchanges)?;
-    writeln!(out, "# bytes: replace the names, and check the kinds, above all where few were seen.")?;
+    writeln!(
+        out,
+        "# What k485 discover made of {} exchanges. Every layout is a guess from the",
+        report.exchanges
+    )?;
+    writeln!(
+        out,
+        "# bytes: replace the names, and check the kinds, above all where few were seen."
+    )?;
     writeln!(out, "name = \"{name}\"\ntitle = \"{name}, from captures\"\nbase = \"{base}\"")?;
     let functions: Vec<&Function> = report.functions.iter().filter(|f| wanted(f)).collect();
     let mut devices = BTreeSet::new();
@@ -50,7 +52,10 @@ fn write(
     }) {
         if !Address(addr).is_broadcast() && devices.insert(addr) {
             let name = device(addr);
-            write!(out, "\n[[device]]\nname = \"{name}\"\naddress = 0x{addr:02x}\ncount = 1\nclass = \"{name}\"\n")?;
+            write!(
+                out,
+                "\n[[device]]\nname = \"{name}\"\naddress = 0x{addr:02x}\ncount = 1\nclass = \"{name}\"\n"
+            )?;
         }
     }
     let mut declared = BTreeSet::new();
@@ -144,7 +149,11 @@ fn side(
             if let (Some(value), Some(at)) = (value, chooser) {
                 writeln!(out, "when = {{ byte{at} = {value} }}")?;
             } else if !item.when.is_empty() {
-                writeln!(out, "# when byte {:?} of the request is {:02x?}", payloads.selector, item.when)?;
+                writeln!(
+                    out,
+                    "# when byte {:?} of the request is {:02x?}",
+                    payloads.selector, item.when
+                )?;
             }
             match item.status {
                 _ if name == "request" => {}
