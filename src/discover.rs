@@ -223,6 +223,7 @@ fn field(field: &Field, out: &mut dyn Write) -> io::Result<()> {
     let confidence = field.confidence.name();
     write!(out, "    {place:<7} {:<8} {:<9} [{confidence}]", field.kind.name, field.role)?;
     if let Some((least, most)) = field.range.filter(|(least, most)| least < most) {
+        let (least, most) = (plain(field, least), plain(field, most));
         write!(out, "  {least} to {most}  {}", sparkline(&field.histogram))?;
     }
     let shown = field.values.iter().take(if field.distinct > 8 { 4 } else { 8 });
@@ -241,6 +242,12 @@ fn field(field: &Field, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "            {reason}")?;
     }
     Ok(())
+}
+
+/// A number with the digits that its kind has.
+fn plain(field: &Field, number: f64) -> String {
+    // It was a float of this width before.
+    if field.kind.name.starts_with('f') { (number as f32).to_string() } else { number.to_string() }
 }
 
 fn change(change: &Change, out: &mut dyn Write) -> io::Result<()> {

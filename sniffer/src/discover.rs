@@ -14,8 +14,8 @@
 //! - `relate`: rank correlation, and what changes after what.
 //!
 //! Memory is bounded whatever is fed: [`FUNCTIONS`] functions, each with [`run::RUNS`] runs and
-//! [`run::BYTES`] bytes of payload a side, beyond which a random part is kept and the report says
-//! so. The same input gives the same report.
+//! [`run::BYTES`] bytes of payload a side (about 1.5 MB with all that is kept about them), beyond
+//! which a random part is kept and the report says so. The same input gives the same report.
 
 mod column;
 mod cost;
@@ -38,7 +38,7 @@ use run::{Command, Payload, Side, Stamp};
 mod tests;
 
 /// How many functions are kept; exchanges of further ones are only counted.
-pub const FUNCTIONS: usize = 256;
+pub const FUNCTIONS: usize = 128;
 /// How many commands to a device are remembered to say what went before a change.
 const RECENT: usize = 64;
 

@@ -17,7 +17,7 @@ pub use values::Shown;
 pub(super) use values::{number, pearson};
 
 /// How many of a field's values are shown.
-const SHOWN: usize = 8;
+const SHOWN: usize = 16;
 /// How much likelier a mask must be than a code, before it is called one.
 const MASK_ODDS: f64 = 2.0;
 
@@ -95,7 +95,11 @@ pub(super) fn field(span: &Span, runs: &[&Run], exact: Option<&Side>, thinned: b
     if span.gain > 0.0 && span.width != Some(1) {
         evidence.push(format!("saves {:.0} bits over single bytes", span.gain));
     }
-    let confidence = confidence(span, kind, count, distinct);
+    let odds = mask_odds(&bytes(&counted));
+    let confidence = match role {
+        "random" => Confidence::Weak,
+        _ => confidence(span, kind, count, distinct, odds),
+    };
     let numbers: Vec<(f64, u64)> =
         counted.iter().filter_map(|(value, count)| Some((number(kind, value)?, *count))).collect();
     Field {
@@ -108,7 +112,7 @@ pub(super) fn field(span: &Span, runs: &[&Run], exact: Option<&Side>, thinned: b
         distinct,
         range: values::range(&numbers),
         values: values::shown(kind, &counted, SHOWN),
-        histogram: values::histogram(&numbers),
+        histogram: values::histogram(&numbers, !kind.name.starts_with('f')),
         evidence,
     }
 }
@@ -118,7 +122,7 @@ fn counts(span: &Span, runs: &[&Run], exact: Option<&Side>) -> BTreeMap<Vec<u8>,
     if let (Some(1), Some(side), Some(run)) = (span.width, exact, runs.first())
         && let Some(column) = side.exact(run.data.len(), span.start)
     {
-        return column.iter().map(|(value, count)| (vec![*value], *count)).collect();
+        return column.into_iter().map(|(value, count)| (vec![value], count)).collect();
     }
     let mut counts = BTreeMap::new();
     for run in runs {
@@ -126,6 +130,11 @@ fn counts(span: &Span, runs: &[&Run], exact: Option<&Side>) -> BTreeMap<Vec<u8>,
         *counts.entry(value).or_default() += run.count;
     }
     counts
+}
+
+/// The first byte of each value.
+fn bytes(counts: &BTreeMap<Vec<u8>, u64>) -> Vec<u8> {
+    counts.keys().filter_map(|value| value.first().copied()).collect()
 }
 
 /// What a single byte is: an address, a mask, a signed number, or a plain byte.
@@ -136,7 +145,7 @@ fn one_byte(
     counts: &BTreeMap<Vec<u8>, u64>,
     evidence: &mut Vec<String>,
 ) -> &'static Kind {
-    let values: Vec<u8> = counts.keys().filter_map(|value| value.first().copied()).collect();
+    let values = bytes(counts);
     let own = runs.iter().all(|run| run.data.get(offset) == Some(&run.addr));
     if own && values.len() > 1 {
         evidence.push("the device's own address".into());
@@ -216,7 +225,7 @@ fn role(
     }
     if is_per_device(stretches) {
         evidence.push("constant for each device, different between devices".into());
-        return "identity";
+        return if kind == &kind::UNIID { "identity" } else { "per device" };
     }
     if !thinned && let Some(step) = counter(kind, stretches) {
         if is_clock(kind, stretches) {
@@ -225,6 +234,11 @@ fn role(
         }
         evidence.push(step);
         return "counter";
+    }
+    let column: Vec<u8> = stretches.iter().filter_map(|s| s.value.first().copied()).collect();
+    if kind == &kind::U8 && cost::looks_random(&column) {
+        evidence.push("looks random: a part of a wider value, a check sum, or noise".into());
+        return "random";
     }
     match kind.name {
         "slots" | "bits8" => "mask",
@@ -257,14 +271,18 @@ fn one_shots(stretches: &[Stretch<'_>], counts: &BTreeMap<Vec<u8>, u64>) -> Opti
     (shots > 0).then_some(shots)
 }
 
-/// Whether each device has one value, and there are several devices and values.
+/// Whether each device has one value in its replies, read more than once on average, and there are
+/// several devices and values.
 fn is_per_device(stretches: &[Stretch<'_>]) -> bool {
     let mut own: BTreeMap<(u32, u8), &[u8]> = BTreeMap::new();
     let stays = stretches.iter().all(|s| *own.entry(s.run.device()).or_insert(s.value) == s.value);
     let mut values: Vec<&[u8]> = own.values().copied().collect();
     values.sort_unstable();
     values.dedup();
-    stays && own.len() >= 2 && values.len() >= 2
+    let reads: u64 = stretches.iter().map(|stretch| stretch.count).sum();
+    // What a request says is the host's choice.
+    let told = stretches.iter().any(|stretch| stretch.run.asked.is_some());
+    stays && told && values.len() >= 2 && reads >= 2 * own.len() as u64
 }
 
 /// Whether the value only grows (a byte: wraps round), by what step.
@@ -332,18 +350,26 @@ fn related(span: &Span, runs: &[&Run], distinct: usize, evidence: &mut Vec<Strin
     }
 }
 
-/// How much stands behind a kind.
-fn confidence(span: &Span, kind: &'static Kind, count: u64, distinct: usize) -> Confidence {
+/// How much stands behind a kind. `odds`: those of a mask.
+fn confidence(
+    span: &Span,
+    kind: &'static Kind,
+    count: u64,
+    distinct: usize,
+    odds: f64,
+) -> Confidence {
+    let mask = kind == &kind::SLOTS || kind == &kind::BITS8;
     let wide = span.width != Some(1);
-    match (wide, span.gain) {
+    match span.gain {
         _ if count < 4 => Confidence::TooFew,
-        (true, gain) if gain >= 20.0 && distinct >= 2 => Confidence::Strong,
-        (true, gain) if gain >= 6.0 => Confidence::Fair,
-        (true, _) => Confidence::Weak,
+        gain if wide && gain >= 20.0 && distinct >= 2 => Confidence::Strong,
+        gain if wide && gain >= 6.0 => Confidence::Fair,
+        _ if wide => Confidence::Weak,
         // A byte that never changes may be half of something.
         _ if distinct < 2 => Confidence::Weak,
+        _ if mask && odds < 20.0 => Confidence::Fair,
+        _ if mask || kind == &kind::ADDRESS => Confidence::Strong,
         _ if distinct >= 4 && count >= 16 => Confidence::Strong,
-        _ if kind == &kind::ADDRESS => Confidence::Strong,
         _ => Confidence::Fair,
     }
 }

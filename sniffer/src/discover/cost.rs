@@ -107,12 +107,26 @@ pub(super) fn byte(values: &[u8]) -> f64 {
     if is_constant(values) {
         return 1.0 + new;
     }
+    2.0 + ordered_byte(values, new).min(8.0 * values.len() as f64 + random(values.len()))
+}
+
+/// The bits of a column as a byte whose values come again, or move in small steps.
+fn ordered_byte(values: &[u8], new: f64) -> f64 {
     let mut memory = Memory::new();
     let known: f64 = values.iter().map(|value| memory.bits(*value, new_byte(*value))).sum();
     let wide: Vec<u64> = values.iter().map(|value| u64::from(*value)).collect();
-    let stepped = steps(&wide, new, 8);
-    let flat = RANDOM + (8.0 + RANDOM_AGAIN) * values.len() as f64;
-    2.0 + known.min(stepped).min(flat)
+    known.min(steps(&wide, new, 8))
+}
+
+/// What it costs that a byte looks random so often.
+fn random(times: usize) -> f64 {
+    RANDOM + RANDOM_AGAIN * times as f64
+}
+
+/// Whether a column has neither values that come again nor small steps.
+pub(super) fn looks_random(values: &[u8]) -> bool {
+    let bits = values.first().map_or(0.0, |first| ordered_byte(values, new_byte(*first)));
+    values.len() >= 8 && bits >= 7.5 * values.len() as f64
 }
 
 /// The bits of values as whole numbers of `width` bits.
@@ -123,17 +137,28 @@ pub(super) fn number(values: &[u64], width: u32) -> f64 {
         return 1.0 + new;
     }
     // No memory for values that come again: bytes that change together would look like a number.
-    2.0 + steps(values, new, width) + if carries(values) { 0.0 } else { UNCARRIED }
+    // Without a carry it is no more likely than its bytes, and as odd if they look random.
+    let uncarried = UNCARRIED + f64::from(width / 8) * random(values.len());
+    2.0 + steps(values, new, width) + if carries(values) { 0.0 } else { uncarried }
 }
 
-/// Whether the highest byte that changes does so as a digit: by one, when those below it turn over.
+/// Whether the higher bytes change as digits do: by one, when those below turn over. The highest
+/// byte that changes more than once decides.
 fn carries(values: &[u64]) -> bool {
     let place = |pair: &[u64]| (pair[0] ^ pair[1]).checked_ilog2().map_or(0, |bit| bit / 8);
-    let top = values.windows(2).map(place).max().unwrap_or(0);
-    let turns = values.windows(2).filter(|pair| top > 0 && place(pair) == top);
-    let carried = |pair: &&[u64]| pair[0].abs_diff(pair[1]) < 1 << (8 * top);
-    let (all, right) = (turns.clone().count(), turns.filter(carried).count());
-    right >= 2 && right * 2 > all
+    let mut turns = [(0_u32, 0_u32); 8];
+    for pair in values.windows(2) {
+        let place = place(pair);
+        let (all, carried) = &mut turns[place as usize];
+        *all += 1;
+        *carried += u32::from(pair[0].abs_diff(pair[1]) < 1 << (8 * place));
+    }
+    let mut higher = turns[1..].iter().rev().skip_while(|(all, _)| *all == 0);
+    match (higher.next(), higher.next()) {
+        (Some((1, 1)), Some((all, carried))) => carried * 2 > *all,
+        (Some((all, carried)), _) => *carried >= 2 && carried * 2 > *all,
+        (None, _) => false,
+    }
 }
 
 /// Whether a float is of a size that something measured has.

@@ -15,8 +15,9 @@ pub const RUNS: usize = 4_096;
 pub const BYTES: usize = 1 << 18;
 /// How many questions (device and request) have a run open at once.
 const OPEN: usize = 64;
-/// How many payload lengths have their byte values counted.
-const LENGTHS: usize = 8;
+/// How many different bytes at different places are counted exactly. Beyond that a side counts none:
+/// such payloads are hardly codes.
+const CELLS: usize = 8_192;
 /// How many different commands are counted between two reads.
 const COMMANDS: usize = 256;
 /// How many commands before one change are kept.
@@ -124,8 +125,9 @@ pub(crate) struct Side {
     pub(crate) count: u64,
     /// Payloads by length.
     pub(crate) lengths: BTreeMap<u8, u64>,
-    /// Exact counts of byte values, by length and column; for the first lengths seen.
-    values: BTreeMap<u8, Vec<BTreeMap<u8, u64>>>,
+    /// Exact counts by length, column and byte; empty for good once there are too many.
+    values: BTreeMap<(u8, u8, u8), u64>,
+    uncounted: bool,
     open: BTreeMap<Question, Run>,
     closed: Vec<Run>,
     bytes: usize,
@@ -185,13 +187,15 @@ impl Side {
     }
 
     fn tally(&mut self, length: u8, data: &[u8]) {
-        if !self.values.contains_key(&length) && self.values.len() == LENGTHS {
+        if self.uncounted {
             return;
         }
-        let columns =
-            self.values.entry(length).or_insert_with(|| vec![BTreeMap::new(); data.len()]);
-        for (column, byte) in columns.iter_mut().zip(data) {
-            *column.entry(*byte).or_default() += 1;
+        for (column, byte) in (0..=u8::MAX).zip(data) {
+            *self.values.entry((length, column, *byte)).or_default() += 1;
+        }
+        if self.values.len() > CELLS {
+            self.values.clear();
+            self.uncounted = true;
         }
     }
 
@@ -267,8 +271,11 @@ impl Side {
     }
 
     /// Exact counts of a column's values over all payloads of a length, where they were counted.
-    pub(crate) fn exact(&self, length: usize, column: usize) -> Option<&BTreeMap<u8, u64>> {
-        self.values.get(&u8::try_from(length).ok()?)?.get(column)
+    pub(crate) fn exact(&self, length: usize, column: usize) -> Option<BTreeMap<u8, u64>> {
+        let (length, column) = (u8::try_from(length).ok()?, u8::try_from(column).ok()?);
+        let cells = self.values.range((length, column, 0)..=(length, column, u8::MAX));
+        let counts: BTreeMap<u8, u64> = cells.map(|((.., byte), n)| (*byte, *n)).collect();
+        (!counts.is_empty()).then_some(counts)
     }
 }
 
@@ -298,7 +305,7 @@ mod tests {
         let runs = side.runs();
         let counts: Vec<(u8, u64)> = runs.iter().map(|run| (run.data[0], run.count)).collect();
         assert_eq!(counts, [(5, 2), (9, 1), (5, 1)]);
-        assert_eq!(side.exact(1, 0), Some(&BTreeMap::from([(5, 3), (9, 1)])));
+        assert_eq!(side.exact(1, 0), Some(BTreeMap::from([(5, 3), (9, 1)])));
         assert_eq!((side.count, side.is_thinned()), (4, false));
     }
 
@@ -313,7 +320,7 @@ mod tests {
         let kept: usize = side.runs().iter().map(|run| run.size()).sum();
         assert!(kept <= BYTES + 200, "{kept}");
         assert!(side.is_thinned());
-        assert_eq!(side.exact(200, 199), Some(&BTreeMap::from([(0, 20_000)])));
+        assert_eq!(side.exact(200, 199), Some(BTreeMap::from([(0, 20_000)])));
         // The part that is kept comes from the whole input, not from one end.
         let late = side.runs().iter().filter(|run| run.first.seq >= 10_000).count();
         let share = late as f64 / side.runs().len() as f64;

@@ -400,3 +400,11 @@ impl Source {
         }
     }
 }
+
+#[test]
+fn noise_is_not_called_a_number() {
+    let mut random = Random(5);
+    let found = fields((0..400).map(|_| (0..12).map(|_| random.next() as u8).collect()));
+    assert!(found.iter().all(|field| field.confidence == Confidence::Weak), "{found:#?}");
+    assert!(found.iter().filter(|field| field.role == "random").count() >= 10);
+}

@@ -56,12 +56,13 @@ pub(super) fn range(numbers: &[(f64, u64)]) -> Option<(f64, f64)> {
     values.clone().reduce(f64::min).zip(values.reduce(f64::max))
 }
 
-/// How the numbers spread; empty for fewer than two different ones. Few values have a bucket each.
-pub(super) fn histogram(numbers: &[(f64, u64)]) -> Vec<u64> {
+/// How the numbers spread; empty for fewer than two different ones. Few whole numbers have a bucket
+/// each, from the least to the most; else buckets are of one width.
+pub(super) fn histogram(numbers: &[(f64, u64)], whole: bool) -> Vec<u64> {
     let Some((least, most)) = range(numbers).filter(|(least, most)| least < most) else {
         return Vec::new();
     };
-    if numbers.len() <= BUCKETS {
+    if whole && numbers.len() <= BUCKETS {
         let mut sorted = numbers.to_vec();
         sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
         return sorted.into_iter().map(|(_, count)| count).collect();
