@@ -15,6 +15,9 @@
 //! - the total is the mean of both. *Precision* is the share of found fields that have the
 //!   boundaries of a declared one.
 
+// The score by form is what a person runs this for.
+#![allow(clippy::print_stdout)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Write;

@@ -50,7 +50,7 @@ pub struct Field {
 }
 
 /// The bytes of a field in a payload.
-pub(super) fn bytes_of<'a>(run: &'a Run, offset: usize, width: Option<usize>) -> &'a [u8] {
+pub(super) fn bytes_of(run: &Run, offset: usize, width: Option<usize>) -> &[u8] {
     let end = width.map_or(run.data.len(), |width| offset + width);
     run.data.get(offset..end).unwrap_or_default()
 }
@@ -220,7 +220,8 @@ fn role(
         return "constant";
     }
     if !thinned && let Some(times) = one_shots(stretches, counts) {
-        evidence.push(format!("leaves its rest value for one read only, {times}x"));
+        let few = if times < 3 { ": too few to be sure" } else { "" };
+        evidence.push(format!("leaves its rest value for one read only, {times}x{few}"));
         return "one-shot";
     }
     if is_per_device(stretches) {
@@ -362,7 +363,7 @@ fn confidence(
     let wide = span.width != Some(1);
     match span.gain {
         _ if count < 4 => Confidence::TooFew,
-        gain if wide && gain >= 20.0 && distinct >= 2 => Confidence::Strong,
+        gain if wide && gain >= 20.0 && distinct >= 2 && count >= 8 => Confidence::Strong,
         gain if wide && gain >= 6.0 => Confidence::Fair,
         _ if wide => Confidence::Weak,
         // A byte that never changes may be half of something.

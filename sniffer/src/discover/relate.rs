@@ -174,6 +174,9 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// A value and the next.
+type Step = (Vec<u8>, Vec<u8>);
+
 /// Which commands a field changes after.
 pub(super) fn changes(field: &Field, runs: &[&Run], side: &Side) -> Vec<Change> {
     let kind: &'static Kind = field.kind;
@@ -182,7 +185,7 @@ pub(super) fn changes(field: &Field, runs: &[&Run], side: &Side) -> Vec<Change> 
     }
     let of = |run: &Run| bytes_of(run, field.offset, field.width).to_vec();
     let mut changes = 0;
-    let mut after: BTreeMap<&Command, BTreeMap<(Vec<u8>, Vec<u8>), u64>> = BTreeMap::new();
+    let mut after: BTreeMap<&Command, BTreeMap<Step, u64>> = BTreeMap::new();
     for pair in runs.windows(2) {
         let (from, to) = (of(pair[0]), of(pair[1]));
         let Some(before) = &pair[1].before else { continue };

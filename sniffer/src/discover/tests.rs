@@ -363,36 +363,43 @@ impl Source {
 }
 
 /// Random layouts of one to six fields, two hundred payloads each: the shares of boundaries and of
-/// kinds that are found. These layouts were not looked at while the costs were chosen.
+/// kinds that are found. Seeds 1 to 4 were not looked at while the costs were chosen. Measured: 1078 fields,
+/// 1035 boundaries (96.0 %), 980 kinds (90.9 %).
 #[test]
 fn a_score_over_random_layouts() {
-    let mut random = Random(485);
-    let (mut fields, mut boundaries, mut right) = (0, 0, 0);
-    for _ in 0..60 {
-        let count = 1 + random.below(6);
-        let mut sources: Vec<Source> = (0..count).map(|_| Source::new(&mut random)).collect();
-        let payloads: Vec<Vec<u8>> = (0..200)
-            .map(|_| sources.iter_mut().flat_map(|source| source.next(&mut random)).collect())
-            .collect();
-        let found = self::fields(payloads);
-        let mut at = 0;
-        for source in &sources {
-            let width = source.next_width();
-            let same = found.iter().find(|f| (f.offset, f.width) == (at, Some(width)));
-            at += width;
-            fields += 1;
-            boundaries += usize::from(same.is_some());
-            let kind = if source.kind == "constant" { "u8" } else { source.kind };
-            right += usize::from(same.is_some_and(|field| field.kind.name == kind));
+    let (mut fields, mut boundaries, mut kinds) = (0, 0, 0);
+    for seed in [485, 1, 2, 3, 4] {
+        let mut random = Random(seed);
+        for _ in 0..60 {
+            let found = score_one(&mut random);
+            (fields, boundaries, kinds) = (fields + found.0, boundaries + found.1, kinds + found.2);
         }
     }
-    println!("{fields} fields, {boundaries} boundaries, {right} kinds");
-    assert!(boundaries * 100 >= fields * 93, "{boundaries} of {fields}");
-    assert!(right * 100 >= fields * 86, "{right} of {fields}");
+    assert!(boundaries * 100 >= fields * 94, "{boundaries} of {fields}");
+    assert!(kinds * 100 >= fields * 88, "{kinds} of {fields}");
+}
+
+/// Fields, boundaries and kinds found in one random layout.
+fn score_one(random: &mut Random) -> (usize, usize, usize) {
+    let count = 1 + random.below(6);
+    let mut sources: Vec<Source> = (0..count).map(|_| Source::new(random)).collect();
+    let payloads: Vec<Vec<u8>> = (0..200)
+        .map(|_| sources.iter_mut().flat_map(|source| source.next(random)).collect())
+        .collect();
+    let found = fields(payloads);
+    let (mut at, mut boundaries, mut kinds) = (0, 0, 0);
+    for source in &sources {
+        let same = found.iter().find(|f| (f.offset, f.width) == (at, Some(source.width())));
+        at += source.width();
+        boundaries += usize::from(same.is_some());
+        let kind = if source.kind == "constant" { "u8" } else { source.kind };
+        kinds += usize::from(same.is_some_and(|field| field.kind.name == kind));
+    }
+    (sources.len(), boundaries, kinds)
 }
 
 impl Source {
-    fn next_width(&self) -> usize {
+    fn width(&self) -> usize {
         match self.kind {
             "u16le" | "u16be" => 2,
             "u32le" | "u32be" | "f32le" | "f32be" => 4,
