@@ -98,6 +98,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut collected = Collected(Discovery::only(args.device, args.func));
     let skipped = args.input.read(&mut collected)?;
     let report = collected.0.report();
+    if report.exchanges == 0 {
+        bail!("no request and no reply found: nothing, or no direction, could be told");
+    }
     if report.functions.is_empty() {
         bail!("{} exchanges, and none of that device and function", report.exchanges);
     }

@@ -7,7 +7,7 @@
 //! [`Kind`](k485_proto::message::Kind), how well that is supported, what moves together and what
 //! changes after what; [`stub`] writes it as a dialect file to go on from.
 //!
-//! - [`run`](self::run): payloads in time, in bounded memory;
+//! - [`run`]: payloads in time, in bounded memory;
 //! - `cost`, `segment`: the layout that describes the payloads in the fewest bits;
 //! - `forms`: several layouts in one function, and what chooses between them;
 //! - `column`: what the bytes of a field do (masks, counters, check sums, …);
