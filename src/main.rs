@@ -13,6 +13,7 @@ mod convert;
 mod decode;
 mod dialect;
 mod diff;
+mod discover;
 mod encode;
 mod explain;
 mod filter;
@@ -68,6 +69,8 @@ enum Command {
     Stats(stats::Args),
     /// Compare two captures: which exchanges, fields and timings differ
     Diff(diff::Args),
+    /// Find the layout of payloads that nobody declared, as a dialect to go on from
+    Discover(discover::Args),
     /// Write one frame from names and values
     Encode(encode::Args),
     /// Say what a status, a printer's key, a function, an address or a material code means
@@ -90,6 +93,7 @@ fn main() -> ExitCode {
         Command::Sniff(args) => sniff::run(&args),
         Command::Stats(args) => stats::run(&args),
         Command::Diff(args) => diff::run(&args),
+        Command::Discover(args) => discover::run(&args),
         Command::Encode(args) => encode::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Dialect(args) => dialect::run(&args),

@@ -1,5 +1,6 @@
 //! Watching the bus: capture formats and their readers.
 //!
+//! - [`discover`]: layouts out of payloads that nobody declared;
 //! - [`framer`]: records out of bytes, wherever they come from;
 //! - [`capture`]: what a capture format is, and which one an input is in;
 //! - [`format`](mod@format): one module a format;
@@ -12,6 +13,7 @@
 
 pub mod capture;
 pub mod diff;
+pub mod discover;
 pub mod format;
 pub mod framer;
 pub mod stats;
