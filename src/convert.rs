@@ -9,12 +9,15 @@ use anyhow::{Context, bail};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, ValueEnum};
 use k485_link::BAUD;
+use k485_proto::filter::Filter;
 use k485_proto::record::Time;
 use k485_sniffer::format::compressed::{Packer, Packing};
 use k485_sniffer::format::write::{CaptureWriter, Item, Items};
 use k485_sniffer::format::{hex, interceptty, jsonl, log, pcapng, raw};
 
 use crate::complaints::{Complaints, say};
+use crate::dialect::{DialectArg, Wanted};
+use crate::filter::FilterArgs;
 use crate::formats::{self, From};
 use crate::input::{is_undetected, printable, refuse_output};
 use crate::progress::Progress;
@@ -46,6 +49,10 @@ pub(crate) struct Args {
     /// The output's format, instead of the one that its name's end says
     #[arg(long)]
     to: Option<To>,
+    #[command(flatten)]
+    filter: FilterArgs,
+    #[command(flatten)]
+    dialect: DialectArg,
     /// Fail at the first place that cannot be read, instead of skipping it
     #[arg(long)]
     strict: bool,
@@ -131,9 +138,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     refuse_output(&inputs, output)?;
     refuse_existing(output, args.force)?;
     let mut complaints = Complaints::new(args.strict);
-    let mut sources = Sources::open(&inputs, args.from, &mut complaints)?;
+    let dialect = args.dialect.wanted()?;
+    let filter = args.filter.read(true, dialect.tables())?;
+    let mut sources = Sources::open(&inputs, args.from, dialect, filter, &mut complaints)?;
     if sources.is_empty() {
         complaints.finish(say);
+        if args.filter.is_given() {
+            bail!("the filter holds for nothing in the input: nothing is written");
+        }
         return Err(complaints.nothing_found());
     }
     let mut out = Output::create(output, to, args.force)?;
@@ -161,9 +173,20 @@ fn refuse_existing(output: &Path, force: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Whether a filter lets an item through.
+fn holds(filter: Option<&Filter>, item: &Item) -> bool {
+    filter.is_none_or(|filter| match item {
+        Item::Frame(frame) => filter.matches_frame(frame),
+        Item::Noise(record) => filter.matches_noise(record),
+        // Nothing was seen that a condition could speak of.
+        Item::NoReply(_) => false,
+    })
+}
+
 /// An open input, and the item that comes next.
 struct Source {
     items: Items,
+    filter: Option<Filter>,
     next: Option<Item>,
     /// The item's time, or the last one before it.
     time: Option<Time>,
@@ -175,6 +198,7 @@ impl Source {
         loop {
             match self.items.next() {
                 Some(Err(complaint)) => complaints.tell(&complaint, say)?,
+                Some(Ok(item)) if !holds(self.filter.as_ref(), &item) => {}
                 Some(Ok(item)) => {
                     self.time = item.record().time.or(self.time);
                     self.next = Some(item);
@@ -200,6 +224,8 @@ impl Sources {
     fn open(
         inputs: &[source::Source],
         from: Option<From>,
+        dialect: Wanted,
+        filter: Option<Filter>,
         complaints: &mut Complaints,
     ) -> anyhow::Result<Self> {
         let mut sources = Vec::new();
@@ -211,8 +237,10 @@ impl Sources {
                 }
                 reading => reading?,
             };
-            let items = Items::new(reading);
-            let mut source = Source { items, next: None, time: None };
+            let name = (inputs.len() > 1).then(|| printable(&input.path));
+            let (dialect, reading) = dialect.settle(name.as_deref(), reading);
+            let items = Items::with_dialect(reading, dialect);
+            let mut source = Source { items, filter: filter.clone(), next: None, time: None };
             source.advance(complaints)?;
             sources.push(source);
         }

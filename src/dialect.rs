@@ -9,8 +9,8 @@ use std::sync::OnceLock;
 
 use anyhow::{Context, bail};
 use clap::{Subcommand, ValueEnum};
-use k485_proto::dialect::Dialect;
 use k485_proto::dialect::choose::Chooser;
+use k485_proto::dialect::{Dialect, K2};
 use k485_proto::message::Function;
 use k485_sniffer::capture::Reading;
 
@@ -70,6 +70,14 @@ impl DialectArg {
 }
 
 impl Wanted {
+    /// The tables that names are looked up in: the dialect's, or K2's where the captures tell it.
+    pub(crate) fn tables(self) -> &'static Dialect {
+        match self {
+            Wanted::Is(dialect) => dialect,
+            Wanted::Auto => &K2,
+        }
+    }
+
     /// The dialect of a capture; auto looks at its beginning, says on stderr what it chose and why
     /// (with the capture's name, where one is given), and gives the whole capture back.
     pub(crate) fn settle(

@@ -9,9 +9,11 @@ use clap::ValueEnum;
 use k485_proto::address::{Address, Class};
 use k485_proto::dialect::Dialect;
 use k485_proto::exchange::Seen;
+use k485_proto::filter::Filter;
 use k485_sniffer::discover::report::{Change, Field, Form, Function, Payloads, Place, Report};
 use k485_sniffer::discover::{Discovery, Family, stub};
 
+use crate::filter::FilterArgs;
 use crate::input::{InputArgs, Sink};
 use crate::output;
 
@@ -29,6 +31,8 @@ Examples:
 pub(crate) struct Args {
     #[command(flatten)]
     input: InputArgs,
+    #[command(flatten)]
+    filter: FilterArgs,
     /// Only this device: box1, motor2, 0x41
     #[arg(long, value_name = "ADDR")]
     device: Option<String>,
@@ -71,7 +75,8 @@ fn code(text: &str, dialect: &Dialect) -> anyhow::Result<u8> {
     Ok(function.code)
 }
 
-struct Collected(Discovery);
+/// Collects what is seen, or that part of it which a filter lets through.
+struct Collected(Discovery, Option<Filter>);
 
 impl Sink for Collected {
     fn heading(&mut self, _: &str) -> anyhow::Result<()> {
@@ -80,7 +85,9 @@ impl Sink for Collected {
     }
 
     fn seen(&mut self, seen: &Seen) -> anyhow::Result<()> {
-        self.0.see(seen);
+        if self.1.as_ref().is_none_or(|filter| filter.matches(seen)) {
+            self.0.see(seen);
+        }
         Ok(())
     }
 
@@ -97,7 +104,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let tables = args.input.tables()?;
     let device = args.device.as_deref().map(|text| tables.address(text)).transpose()?;
     let func = args.func.as_deref().map(|text| code(text, tables)).transpose()?;
-    let mut collected = Collected(Discovery::only(device, func));
+    let filter = args.filter.read(false, tables)?;
+    let mut collected = Collected(Discovery::only(device, func), filter);
     let skipped = args.input.read(&mut collected)?;
     let report = collected.0.report();
     if report.exchanges == 0 {

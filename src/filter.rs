@@ -13,6 +13,11 @@ pub(crate) struct FilterArgs {
 }
 
 impl FilterArgs {
+    /// Whether there is one.
+    pub(crate) fn is_given(&self) -> bool {
+        self.filter.is_some()
+    }
+
     /// The filter, if there is one.
     pub(crate) fn read(
         &self,
@@ -32,8 +37,8 @@ pub(crate) fn read(text: &str, frames: bool, dialect: &'static Dialect) -> anyho
     }
     if frames && filter.asks_for_exchanges() {
         eprintln!(
-            "k485: the filter: --frames shows frames alone, which have no outcome, latency or \
-             attempts; leave it out to filter exchanges"
+            "k485: the filter: frames alone have no outcome, latency or attempts; decode and grep \
+             filter exchanges, without --frames"
         );
     }
     Ok(filter)

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
-use k485_proto::dialect::{Dialect, K2};
+use k485_proto::dialect::Dialect;
 use k485_proto::exchange::{Pairer, Seen};
 use k485_sniffer::capture::{OpenError, Reading};
 use k485_sniffer::format::hex::read_hex_text;
@@ -91,10 +91,7 @@ impl InputArgs {
 
     /// The tables that names are looked up in: the dialect's, or K2's where the captures tell it.
     pub(crate) fn tables(&self) -> anyhow::Result<&'static Dialect> {
-        Ok(match self.dialect.wanted()? {
-            Wanted::Is(dialect) => dialect,
-            Wanted::Auto => &K2,
-        })
+        Ok(self.dialect.wanted()?.tables())
     }
 
     /// Refuses an output that is one of the inputs: it would be gone before its first byte is read.

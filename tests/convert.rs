@@ -36,7 +36,7 @@ const NASTY: &str = "\
 
 fn main() {
     let arguments = Arguments::from_args();
-    let tests: [(&str, Test); 10] = [
+    let tests: [(&str, Test); 11] = [
         ("formats_that_keep_all_give_the_same_decoding", same_decoding),
         ("what_is_not_kept_is_told_once", losses),
         ("tshark_agrees_on_the_sample", || tshark_agrees(&fs::read_to_string(SAMPLE)?, "hex")),
@@ -46,6 +46,7 @@ fn main() {
         ("inputs_are_merged_by_time", merging),
         ("what_is_cut_off_is_kept_up_to_there", cut_off),
         ("pipes", pipes),
+        ("a_part_in_a_dialect", a_part_in_a_dialect),
         ("wrong_command_lines", wrong_command_lines),
     ];
     let mut trials: Vec<_> = tests.map(|(name, test)| Trial::test(name, test)).into();
@@ -335,6 +336,30 @@ fn pipes() -> Outcome {
     let output = child.wait_with_output()?;
     let line: Value = serde_json::from_slice(&output.stdout)?;
     equal("raw", line["raw"].as_str(), Some("f70103ff0a5c"))
+}
+
+/// Only what a filter holds for is written, in the names of the dialect.
+fn a_part_in_a_dialect() -> Outcome {
+    let out = exits(0, ["convert", "-F", "addr==box2 && func==0x10", SAMPLE, "-", "--to", "log"])?;
+    let lines = text(out.stdout)?;
+    let count = lines.lines().filter(|line| line.contains(" f702")).count();
+    equal("frames of box 2", (lines.lines().count(), count > 10), (count, true))?;
+    equal(
+        "other functions",
+        lines.lines().any(|line| !line.contains("ff10") && line.contains(" > ")),
+        false,
+    )?;
+    let said = text(exits(1, ["convert", "-F", "addr==rack", SAMPLE, "-", "--to", "log"])?.stderr)?;
+    equal(&said, said.contains("the filter holds for nothing"), true)?;
+
+    let folder = Folder::new()?;
+    let hex = folder.write("node.hex", b"f74103ff0a5c\n")?;
+    for (dialect, device) in [("k2", "0x41"), ("hi", "node41")] {
+        let out = exits(0, ["convert", "--dialect", dialect, &hex, "-", "--to", "jsonl"])?;
+        let line: serde_json::Value = serde_json::from_slice(&out.stdout)?;
+        equal(dialect, line["device"].as_str(), Some(device))?;
+    }
+    Ok(())
 }
 
 fn wrong_command_lines() -> Outcome {

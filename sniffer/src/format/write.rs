@@ -7,6 +7,7 @@ use std::io;
 use std::sync::Arc;
 
 use k485_proto::deframer::NoiseReason;
+use k485_proto::dialect::{Dialect, K2};
 use k485_proto::direction::Source;
 use k485_proto::exchange::{Observed, Pairer, Seen};
 use k485_proto::record::{Complaint, Direction, Origin, Record, Verdict};
@@ -82,7 +83,13 @@ impl Items {
     /// The items of a reading, which is one capture from its beginning.
     #[must_use]
     pub fn new(reading: Reading) -> Self {
-        Items { reading, pairer: Pairer::new(), ready: VecDeque::new() }
+        Self::with_dialect(reading, &K2)
+    }
+
+    /// As [`Items::new`], read in this dialect: directions and names depend on it.
+    #[must_use]
+    pub fn with_dialect(reading: Reading, dialect: &'static Dialect) -> Self {
+        Items { reading, pairer: Pairer::with_dialect(dialect), ready: VecDeque::new() }
     }
 }
 
