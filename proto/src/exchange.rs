@@ -2,13 +2,13 @@
 //!
 //! A [`Pairer`] takes the records of a capture in their order and gives each frame with its
 //! direction, and each exchange when it is complete. It follows the vendor's host
-//! ([`host`]): one request is open on a bus at a time, the same request again is a retry where that
+//! ([`host`](crate::host)): one request is open on a bus at a time, the same request again is a retry where that
 //! host retries, another request ends the wait for the first, and a reply belongs to the open
 //! request by address and function. Records of traced calls carry their call, which pairs them
 //! whatever overlaps.
 //!
-//! It keeps a bounded amount: one open request a bus, the last few that timed out, and the calls
-//! that have not returned.
+//! It keeps a bounded amount: one open request a bus and the last few that timed out, of so many
+//! buses, and the calls that have not returned.
 
 mod bus;
 
@@ -27,6 +27,10 @@ use crate::record::{Direction, Record, Time, Verdict};
 
 /// How many traced calls may be open at once; the oldest is given up beyond that.
 const OPEN_CALLS: usize = 1024;
+
+/// How many buses are followed at once; one of them is given up for the next beyond that. A capture
+/// names its buses, and a damaged one may name any number.
+const BUSES: usize = 256;
 
 /// A frame as observed, with what the sequence says about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -239,10 +243,7 @@ impl Pairer {
             }
             None => {
                 let time = record.time;
-                let bus = self
-                    .buses
-                    .entry(String::from(&*record.bus))
-                    .or_insert_with(|| Bus::new(self.dialect));
+                let bus = bus(&mut self.buses, &record.bus, self.dialect, &mut self.out);
                 bus.in_step = false;
                 // A wait that is over is told before what came after it.
                 if bus.pending.as_ref().is_some_and(|pending| pending.expired(time)) {
@@ -313,10 +314,7 @@ impl Pairer {
     }
 
     fn frame(&mut self, record: Record) {
-        let bus = match self.buses.get_mut(&*record.bus) {
-            Some(bus) => bus,
-            None => self.buses.entry(String::from(&*record.bus)).or_insert(Bus::new(self.dialect)),
-        };
+        let bus = bus(&mut self.buses, &record.bus, self.dialect, &mut self.out);
         let time = record.time;
         let Some(mut observed) = observe(record, self.dialect, |frame| bus.infer(frame, time))
         else {
@@ -346,6 +344,23 @@ impl Pairer {
         bus.in_step |= sure;
         bus.last = time.or(bus.last);
     }
+}
+
+/// The state of the bus of that name.
+fn bus<'b>(
+    buses: &'b mut BTreeMap<String, Bus>,
+    name: &str,
+    dialect: &'static Dialect,
+    out: &mut VecDeque<Seen>,
+) -> &'b mut Bus {
+    if buses.len() >= BUSES
+        && !buses.contains_key(name)
+        && let Some((_, given_up)) = buses.pop_first()
+        && let Some(pending) = given_up.pending
+    {
+        out.push_back(Seen::Exchange(pending.end(Outcome::Unfinished)));
+    }
+    buses.entry(String::from(name)).or_insert_with(|| Bus::new(dialect))
 }
 
 /// A frame's record with its direction: the capture's, the frame's own, or what `infer` says.

@@ -244,3 +244,17 @@ fn a_live_bus_gives_up_by_the_clock() {
     pairer.tick(Time(1_200 * Time::MILLISECOND));
     assert!(ended(&mut pairer));
 }
+
+#[test]
+fn buses_without_number_are_not_all_followed() {
+    let mut pairer = Pairer::new();
+    for n in 0..10 * BUSES {
+        let bus = Arc::from(format!("bus{n}"));
+        pairer.push(Record { bus, ..records(&[POLL]).remove(0) });
+    }
+    assert_eq!(pairer.buses.len(), BUSES);
+    pairer.finish();
+    let ended = core::iter::from_fn(|| pairer.pull());
+    let ended = ended.filter(|seen| matches!(seen, Seen::Exchange(_))).count();
+    assert_eq!(ended, 10 * BUSES, "no request is lost");
+}
