@@ -11,6 +11,8 @@ use k485_proto::frame::{Frame, HEAD, MAX_DATA};
 use k485_proto::message;
 use k485_proto::status::Status;
 
+pub mod capture;
+
 /// The first byte of inputs that are taken as they are.
 pub const RAW: u8 = b'r';
 

@@ -42,3 +42,19 @@ fn hex_bytes(text: &str) -> Option<Vec<u8>> {
     let pair = |pair: &[u8]| Some(hex_digit(pair[0])? << 4 | hex_digit(pair[1])?);
     text.as_bytes().chunks_exact(2).map(pair).collect()
 }
+
+/// A piece of an input as a complaint shows it: as much as a person needs to find it, and no
+/// control characters, which a terminal would obey.
+fn shown(text: &str) -> String {
+    shortened(text, 32)
+}
+
+/// The first `most` characters of a text, without control characters; `…` says that it goes on.
+fn shortened(text: &str, most: usize) -> String {
+    let visible = |char: char| if char.is_control() { '\u{fffd}' } else { char };
+    let mut short: String = text.chars().take(most).map(visible).collect();
+    if text.chars().nth(most).is_some() {
+        short.push('…');
+    }
+    short
+}

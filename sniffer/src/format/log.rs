@@ -41,7 +41,7 @@ use crate::format::lines::{BYTE_ORDER_MARK, Line, Lines, Next, complete_lines};
 use crate::format::note::{Bare, Note};
 use crate::format::steps::{Ready, Source, Steps};
 use crate::format::write::{CaptureWriter, Item, Losses};
-use crate::format::{hex_bytes, seconds};
+use crate::format::{hex_bytes, seconds, shown};
 
 /// Longer lines are complained about; the longest that is written here has below 2 KiB and the
 /// bus's name.
@@ -111,9 +111,10 @@ fn parse(line: &str) -> Result<Option<Parsed<'_>>, String> {
         .ok_or("a line begins with a time in round brackets, as (1700000000.123456789)")?;
     let time = match time.trim() {
         "-" => None,
-        time => {
-            Some(seconds::parse(time).ok_or_else(|| format!("`{time}` is no time in seconds"))?)
-        }
+        time => Some(
+            seconds::parse(time)
+                .ok_or_else(|| format!("`{}` is no time in seconds", shown(time)))?,
+        ),
     };
     let words: Vec<&str> = rest.split_whitespace().take(4).collect();
     let (bus, dir, digits) = match words[..] {
@@ -124,12 +125,13 @@ fn parse(line: &str) -> Result<Option<Parsed<'_>>, String> {
     };
     let bytes = match digits {
         "-" => Vec::new(),
-        _ => hex_bytes(digits)
-            .ok_or_else(|| format!("`{digits}` is no hex: write a byte as two hex digits"))?,
+        _ => hex_bytes(digits).ok_or_else(|| {
+            format!("`{}` is no hex: write a byte as two hex digits", shown(digits))
+        })?,
     };
     let (note, unknown) = Note::parse(note);
     if let Some(unknown) = unknown {
-        return Err(format!("`{unknown}` is no note (begin a comment with #)"));
+        return Err(format!("`{}` is no note (begin a comment with #)", shown(unknown)));
     }
     Ok(Some(Parsed { time, bus, dir, bytes, note }))
 }
@@ -206,7 +208,8 @@ impl Source for Reader {
 fn take(joiner: &mut Joiner, line: &Line<'_>, ready: &mut Ready) -> Result<(), String> {
     let text = std::str::from_utf8(line.text).map_err(|_| "the line is not UTF-8".to_owned())?;
     let Some(Parsed { time, bus, dir, bytes, note }) = parse(text)? else { return Ok(()) };
-    let name = unescaped(bus).ok_or_else(|| format!("`{bus}`: % needs two hex digits of UTF-8"))?;
+    let name = unescaped(bus)
+        .ok_or_else(|| format!("`{}`: % needs two hex digits of UTF-8", shown(bus)))?;
     let piece = Piece { time, bus: &name, dir, offset: line.offset, bytes: &bytes, note };
     joiner.push(&piece, ready).map_err(|what| format!("the line {what}"))
 }
@@ -320,6 +323,17 @@ mod tests {
         );
         // The first and the last line are one frame.
         assert_eq!(got.last().unwrap().as_ref().unwrap().bytes.len(), 6);
+    }
+
+    #[test]
+    fn complaints_are_short_and_have_no_control_characters() {
+        for line in ["(X) b f7", "(1) b X", "(1) b f7 ; X", "(1) %X f7"] {
+            let got = read(&line.replace('X', &"\u{1b}[2Jx".repeat(1000)));
+            let [Err(complaint)] = &got[..] else { panic!("{got:?}") };
+            let told = complaint.to_string();
+            assert!(told.contains("\u{fffd}[2Jx") && !told.contains('\u{1b}'), "{told}");
+            assert!(told.chars().count() < 120, "{told}");
+        }
     }
 
     #[test]

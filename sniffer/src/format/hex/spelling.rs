@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use k485_proto::record::Time;
 
-use crate::format::hex_digit;
+use crate::format::{hex_digit, shown};
 
 /// What a line says.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -311,13 +311,8 @@ impl Lexer<'_> {
     }
 
     fn error(&self, start: usize, end: usize, what: &str) -> Error {
-        /// As much of a token as a person needs to find it.
-        const SHOWN: usize = 32;
-        let token = String::from_utf8_lossy(&self.text[start..end]);
-        let cut = if token.chars().count() > SHOWN { "…" } else { "" };
-        let visible = |char: char| if char.is_control() { '\u{fffd}' } else { char };
-        let token: String = token.chars().take(SHOWN).map(visible).collect();
-        Error { start, end, what: format!("`{token}{cut}` {what}") }
+        let token = shown(&String::from_utf8_lossy(&self.text[start..end]));
+        Error { start, end, what: format!("`{token}` {what}") }
     }
 }
 

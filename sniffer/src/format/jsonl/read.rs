@@ -15,7 +15,7 @@ use crate::capture::{Format, Likelihood, Reading, broken_off, skipped};
 use crate::format::joiner::is_noise;
 use crate::format::lines::{BYTE_ORDER_MARK, Lines, Next};
 use crate::format::steps::{Ready, Source, Steps};
-use crate::format::{hex_bytes, note, seconds};
+use crate::format::{hex_bytes, note, seconds, shortened, shown};
 
 /// Longer lines are complained about; the longest that is written here has a few KiB.
 const LINE_LIMIT: usize = 1 << 20;
@@ -101,7 +101,7 @@ impl Line<'_> {
         let Some(text) = self.time.map(RawValue::get) else { return Ok(None) };
         seconds::parse(text)
             .map(Some)
-            .ok_or_else(|| format!("`time` is {text}: no time in seconds"))
+            .ok_or_else(|| format!("`time` is {}: no time in seconds", shown(text)))
     }
 
     fn given_dir(&self) -> Result<Option<Direction>, String> {
@@ -111,7 +111,9 @@ impl Line<'_> {
             None => Ok(None),
             Some("request") => Ok(Some(Direction::Request)),
             Some("response") => Ok(Some(Direction::Response)),
-            Some(other) => Err(format!("`dir` is {other:?}: neither request nor response")),
+            Some(other) => {
+                Err(format!("`dir` is {:?}: neither request nor response", shown(other)))
+            }
         }
     }
 }
@@ -162,8 +164,10 @@ fn read(text: &[u8], number: u64, offset: u64, bus: &mut Arc<str>) -> Result<Vec
     if text.trim_ascii().is_empty() {
         return Ok(Vec::new());
     }
-    let line: Line<'_> =
-        serde_json::from_slice(text).map_err(|error| format!("no line of k485's JSON: {error}"))?;
+    let line: Line<'_> = serde_json::from_slice(text).map_err(|error| {
+        // It may repeat a text of the line.
+        format!("no line of k485's JSON: {}", shortened(&error.to_string(), 160))
+    })?;
     if line.v > VERSION {
         return Err(format!(
             "`v` is {}: written by a newer k485 than this one, which knows {VERSION}",
@@ -177,7 +181,7 @@ fn read(text: &[u8], number: u64, offset: u64, bus: &mut Arc<str>) -> Result<Vec
         "frame" => Ok(vec![frame(&line, offset, bus)?]),
         "noise" => Ok(vec![noise(&line, offset, bus)?]),
         "exchange" => exchange(&line, number, offset, bus),
-        other => Err(format!("`type` is {other:?}: neither frame, noise nor exchange")),
+        other => Err(format!("`type` is {:?}: neither frame, noise nor exchange", shown(other))),
     }
 }
 
@@ -209,8 +213,9 @@ fn noise(line: &Line<'_>, offset: u64, bus: &Arc<str>) -> Result<Record, String>
         );
     }
     let detail = line.detail.as_deref().ok_or("has no `detail`")?;
-    let reason = note::reason(detail)
-        .ok_or_else(|| format!("`detail` is {detail:?}: no reason for noise that is known here"))?;
+    let reason = note::reason(detail).ok_or_else(|| {
+        format!("`detail` is {:?}: no reason for noise that is known here", shown(detail))
+    })?;
     Ok(Record {
         time: line.time()?,
         bus: bus.clone(),
@@ -239,7 +244,9 @@ fn exchange(
         // Milliseconds, so a thousandth of what they say as seconds.
         let shifted =
             if text.contains(['e', 'E']) { None } else { seconds::parse(&format!("{text}e-3")) };
-        shifted.map(|time| time.0).ok_or_else(|| format!("`latency_ms` is {text}: no number here"))
+        shifted
+            .map(|time| time.0)
+            .ok_or_else(|| format!("`latency_ms` is {}: no number here", shown(text)))
     });
     let duration_ns = latency.transpose()?;
     let is_call = match line.latency_source.as_deref() {
@@ -276,7 +283,7 @@ fn exchange(
     }
     if records.is_empty() {
         let outcome = line.outcome.as_deref().unwrap_or_default();
-        return Err(format!("an exchange ({outcome}) without request and reply"));
+        return Err(format!("an exchange ({}) without request and reply", shown(outcome)));
     }
     Ok(records)
 }
@@ -383,5 +390,24 @@ no JSON
         }
         assert!(places[0].what.starts_with("`v` is 2: written by a newer k485"));
         assert!(places[1].what.starts_with("`raw` is no frame: "));
+    }
+
+    #[test]
+    fn complaints_are_short_and_have_no_control_characters() {
+        for line in [
+            r#"{"type": "X", "v": 1}"#,
+            r#"{"type": "frame", "v": "X"}"#,
+            r#"{"type": "frame", "v": 1, "raw": "f70103ff0a5c", "time": "X"}"#,
+            r#"{"type": "noise", "v": 1, "bytes": "55", "dir": "X", "detail": "garbage: no frame head"}"#,
+            r#"{"type": "noise", "v": 1, "bytes": "55", "detail": "X"}"#,
+            r#"{"type": "exchange", "v": 1, "outcome": "X"}"#,
+            r#"{"type": "exchange", "v": 1, "latency_ms": "X"}"#,
+        ] {
+            let got = read(line.replace('X', &r"\u001b[2Jx\u009b".repeat(1000)));
+            let [Err(complaint)] = &got[..] else { panic!("{got:?}") };
+            let told = complaint.to_string();
+            assert!(told.contains("[2Jx") && !told.contains(char::is_control), "{told}");
+            assert!(told.chars().count() < 260, "{told}");
+        }
     }
 }
