@@ -58,7 +58,9 @@ impl Packing {
     /// # Errors
     /// Where there is no memory for it.
     pub fn reader(self, input: impl Read + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
-        let input = BufReader::new(Counted { input, count: 0 });
+        // Read at large, handed on in pieces.
+        let input = Counted { input: BufReader::new(input), count: 0 };
+        let input = BufReader::with_capacity(PIECE, input);
         Ok(match self {
             Packing::Gzip => Box::new(Unpacked(MultiGzDecoder::new(input))),
             Packing::Zstd => Box::new(Unpacked(zstd::Decoder::with_buffer(input)?)),
@@ -78,6 +80,10 @@ impl Packing {
         }))
     }
 }
+
+/// How much packed data a decoder gets at once, in bytes. One that fails gives nothing of what came
+/// of its last piece: the smaller it is, the less is lost before a damaged place.
+const PIECE: usize = 64;
 
 /// Counts what is read from it.
 struct Counted<R> {
@@ -245,6 +251,26 @@ mod tests {
             let (_, result) = unpack(packing, packed);
             let error = result.unwrap_err().to_string();
             assert!(error.starts_with(&format!("the {} data is ", packing.name())), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_comes_before_a_damaged_place_is_read() {
+        // In several blocks, so that zstd has whole ones before the place.
+        let whole = bytes();
+        for packing in [Packing::Gzip, Packing::Zstd] {
+            let mut packer = packing.writer(Vec::new()).unwrap();
+            for part in whole[..3000].chunks(500) {
+                packer.write_all(part).unwrap();
+                packer.flush().unwrap();
+            }
+            let mut packed = packer.finish().unwrap();
+            // All in one read of the file, and damaged in the fifth block.
+            let place = 2300;
+            packed[place..place + 300].fill(0xff);
+            let (out, result) = unpack(packing, packed);
+            assert!(result.is_err());
+            assert!(out.starts_with(&whole[..1500]), "{packing:?}: {}", out.len());
         }
     }
 
