@@ -67,8 +67,12 @@ impl Format for Log {
                 Ok(Ok(Some(line))) if line.dir.is_some() || !is_hex(line.bus) => good += 1,
                 _ => bad += 1,
             }
+            // As soon as it is so, and not at the end: what is sure must stay so whatever follows.
+            if good > 0 && bad * 4 <= good {
+                return Likelihood::Sure;
+            }
         }
-        if good > 0 && bad * 4 <= good { Likelihood::Sure } else { Likelihood::No }
+        Likelihood::No
     }
 
     fn read(&self, name: &str, input: Box<dyn BufRead + Send>) -> Reading {
@@ -344,6 +348,9 @@ mod tests {
         assert_eq!(of("(1.5) F7 01 03\n"), Likelihood::No);
         assert_eq!(of("# nothing\n"), Likelihood::No);
         assert_eq!(of("(1.5) f7 < 0103ff0a5c\n"), Likelihood::Sure);
+        // Sure after its first line, it stays so whatever follows.
+        let bad = "(2) bus0 oops\n".repeat(9);
+        assert_eq!(of(&format!("(1) bus0 > f70103ff0a5c\n{bad}")), Likelihood::Sure);
         assert_eq!(of("# a bus\n(1.5) %667 f70103ff0a5c\n(1.5) bus0 > f7010"), Likelihood::Sure);
     }
 }
