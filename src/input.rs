@@ -160,7 +160,7 @@ impl Reader<'_> {
             let named = others[..others.len().min(NAMED)].join(", ");
             let more = if others.len() > NAMED { ", …" } else { "" };
             self.say(&format!(
-                "no captures, and left out: {named}{more} ({} in all)",
+                "left out, as they are no captures: {named}{more} ({} in all)",
                 others.len()
             ));
         }

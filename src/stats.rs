@@ -119,6 +119,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let skipped = args.input.read(&mut counted)?;
     let mut report = counted.stats.finish();
     report.sort(args.sort.order());
+    if args.filter.is_given() {
+        // A part of the frames is not what the bus carried.
+        for bus in &mut report.buses {
+            bus.load_percent = None;
+            bus.peak_load_percent = None;
+        }
+    }
     let mut out = output::open(args.output.as_deref())?.out;
     match args.to {
         To::Json => writeln!(out, "{}", serde_json::to_string(&report)?)?,

@@ -155,7 +155,9 @@ impl Tally {
                     let addr = request.frame().addr();
                     let name = || (request.dialect.device(addr).into_owned(), 0, 0);
                     let (_, asked, answered) = self.asked.entry(addr).or_insert_with(name);
-                    let expected = exchange.outcome != Outcome::NoReplyExpected;
+                    // Nor does one count to which the answer may still have been on its way.
+                    let silent = [Outcome::NoReplyExpected, Outcome::Unfinished];
+                    let expected = !silent.contains(&exchange.outcome);
                     *asked += u64::from(expected);
                     *answered += u64::from(exchange.response.is_some());
                 }

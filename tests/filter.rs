@@ -122,7 +122,8 @@ fn folders_and_patterns() {
     let (b, a) = (path("b.hex"), path("deep/a.hex"));
     assert_eq!(run.out, format!("{b}:2\n{a}:0\n"));
     assert!(
-        run.err.contains("left out:") && run.err.contains("notes.txt (1 in all)"),
+        run.err.contains("left out, as they are no captures:")
+            && run.err.contains("notes.txt (1 in all)"),
         "{}",
         run.err
     );
