@@ -79,6 +79,18 @@ pub enum OpenError {
         /// The path as given.
         port: PathBuf,
     },
+    /// The link is gone and cannot be opened anew.
+    #[error("{name}: is gone and cannot come back")]
+    Gone {
+        /// The link's name.
+        name: String,
+    },
+    /// The link has no speed to set.
+    #[error("{name}: has no speed to set")]
+    NoSpeed {
+        /// The link's name.
+        name: String,
+    },
     /// Anything else.
     #[error("{}: cannot {step}: {source}", port.display())]
     Io {

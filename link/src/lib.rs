@@ -1,5 +1,6 @@
 //! Where the bytes of the bus come from: serial ports and pseudo-terminals.
 //!
+//! - [`link`](mod@link): what every link is, [`Hear`] and [`Link`];
 //! - [`listen`]: a port that can only hear, [`Listener`];
 //! - [`clock`]: the one clock that times are taken from;
 //! - [`error`]: what can go wrong at opening and reading, each with what to do;
@@ -11,6 +12,7 @@
 pub mod clock;
 pub mod error;
 mod ioctl;
+pub mod link;
 pub mod listen;
 pub mod ports;
 pub mod pty;
@@ -18,7 +20,8 @@ mod tty;
 
 pub use clock::Clock;
 pub use error::{LinkError, NotATty, OpenError};
-pub use listen::{Controls, Event, Listener};
+pub use link::{Event, Hear, LineErrors, Link};
+pub use listen::{Controls, Listener};
 pub use pty::Pty;
 
 /// The bus's speed in baud (bits a second, 8 data bits, no parity, one stop bit). Source: the

@@ -48,7 +48,6 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use k485_proto::record::Time;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::io::Errno;
@@ -56,6 +55,7 @@ use rustix::termios::{OptionalActions, QueueSelector, Termios, tcflush, tcgetatt
 
 use crate::clock::Clock;
 use crate::error::{LinkError, NotATty, OpenError};
+use crate::link::{Event, Hear};
 use crate::{ioctl, ports, tty};
 
 /// The longest single wait; longer time-outs are made of several.
@@ -85,6 +85,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 #[derive(Debug)]
 pub struct Listener {
     port: PathBuf,
+    /// The path in words.
+    name: String,
     fd: OwnedFd,
     clock: Clock,
     baud: u32,
@@ -99,22 +101,6 @@ pub enum Controls {
     Set,
     /// The port has no such lines: a pseudo-terminal, or a driver without them.
     NotSupported,
-}
-
-/// What [`Listener::read`] came back with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Event {
-    /// Bytes.
-    Bytes {
-        /// How many, from the start of the buffer; at least one.
-        n: usize,
-        /// The clock, read right after the bytes were.
-        time: Time,
-    },
-    /// Nothing was heard within the time-out.
-    Idle,
-    /// The port is gone: unplugged, or its other end has ended. It does not come back; open anew.
-    Closed,
 }
 
 impl Listener {
@@ -147,7 +133,8 @@ impl Listener {
             tcflush(&fd, stale).map_err(|e| failed(port, "drop what it heard before", e))?;
         }
         let baud = check_settings(port, &fd, baud)?;
-        Ok(Listener { port: port.to_owned(), fd, clock, baud, controls, echo_window })
+        let name = port.display().to_string();
+        Ok(Listener { port: port.to_owned(), name, fd, clock, baud, controls, echo_window })
     }
 
     /// Waits until bytes are there and reads them, or until `timeout` has passed; with a zero
@@ -226,6 +213,25 @@ impl Listener {
     #[must_use]
     pub fn echo_window(&self) -> Option<Duration> {
         self.echo_window
+    }
+}
+
+impl Hear for Listener {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn read(&mut self, buf: &mut [u8], timeout: Duration) -> Result<Event, LinkError> {
+        Listener::read(self, buf, timeout)
+    }
+
+    fn reopen(&mut self) -> Result<(), OpenError> {
+        *self = Listener::open(&self.port, self.baud, self.clock)?;
+        Ok(())
+    }
+
+    fn baud(&self) -> Option<u32> {
+        Some(self.baud)
     }
 }
 
