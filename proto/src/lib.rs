@@ -14,7 +14,7 @@
 //! - [`record`], [`direction`], [`exchange`], [`host`]: what was seen, which way it went, and
 //!   requests paired with their replies under the time-outs and retries of the vendor's host;
 //! - [`line`](mod@line): what was seen as words for people;
-//! - [`filter`]: the one filter language over frames, noise and exchanges;
+//! - [`filter`]: the one filter language over frames, noise, gaps and exchanges;
 //! - [`unzip`](mod@unzip): the delta packing of the pressure sensor's data (not on this bus, but
 //!   in every trace of it).
 //!
@@ -40,6 +40,7 @@ pub mod evidence;
 pub mod exchange;
 pub mod filter;
 pub mod frame;
+mod gap;
 pub mod host;
 pub mod key;
 pub mod line;
