@@ -102,6 +102,19 @@ pub struct LineErrors {
 }
 
 impl LineErrors {
+    /// What was counted since `earlier`; a counter that wrapped or began anew counts from zero.
+    #[must_use]
+    pub fn since(&self, earlier: &LineErrors) -> LineErrors {
+        let more = |now: u32, then: u32| now.checked_sub(then).unwrap_or(now);
+        LineErrors {
+            framing: more(self.framing, earlier.framing),
+            parity: more(self.parity, earlier.parity),
+            overrun: more(self.overrun, earlier.overrun),
+            buffer_overrun: more(self.buffer_overrun, earlier.buffer_overrun),
+            breaks: more(self.breaks, earlier.breaks),
+        }
+    }
+
     /// Whether nothing was spoiled.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -2,6 +2,7 @@
 //!
 //! - [`discover`]: layouts out of payloads that nobody declared;
 //! - [`framer`]: records out of bytes, wherever they come from;
+//! - [`live`]: ports that are heard, decoded and merged as it happens;
 //! - [`capture`]: what a capture format is, and which one an input is in;
 //! - [`format`](mod@format): one module a format;
 //! - [`stats`]: a capture in figures;
@@ -16,4 +17,5 @@ pub mod diff;
 pub mod discover;
 pub mod format;
 pub mod framer;
+pub mod live;
 pub mod stats;
