@@ -20,6 +20,7 @@ mod filter;
 mod formats;
 mod grep;
 mod input;
+mod length;
 mod output;
 mod progress;
 mod sniff;
