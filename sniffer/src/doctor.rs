@@ -1,2 +1,5 @@
 //! x
 pub mod hunt;
+mod can;
+mod repeats;
+mod swapped;
