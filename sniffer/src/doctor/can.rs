@@ -71,9 +71,7 @@ fn violates(byte: u8) -> bool {
 }
 
 /// The speed at which this may be CAN, of what was counted at each.
-pub(super) fn rate<'a>(
-    counts: impl Iterator<Item = (u32, &'a Stuffing)> + Clone,
-) -> Option<u32> {
+pub(super) fn rate<'a>(counts: impl Iterator<Item = (u32, &'a Stuffing)> + Clone) -> Option<u32> {
     // Somewhere else it must look otherwise: on a line with nothing but 55 no speed stands out.
     counts.clone().find(|(_, count)| count.rate().is_some_and(|rate| rate >= MANY))?;
     let can = counts.filter_map(|(baud, count)| {
@@ -177,7 +175,11 @@ pub(super) mod tests {
             for line in [Line::new, Line::swapped] {
                 let counts = counts(|baud| {
                     let hex = |text| k485_proto::message::kind::hex_bytes(text).unwrap();
-                    polls.iter().flat_map(|text| heard(line(bus, baud), &hex(text))).collect::<Vec<_>>().repeat(9)
+                    polls
+                        .iter()
+                        .flat_map(|text| heard(line(bus, baud), &hex(text)))
+                        .collect::<Vec<_>>()
+                        .repeat(9)
                 });
                 assert_eq!(rate(told(&counts)), None, "{bus}");
             }

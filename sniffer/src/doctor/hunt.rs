@@ -30,7 +30,7 @@ const ONE_IN: f64 = 65_536.0;
 const SURE: f64 = 1e-6;
 /// It is likely below this.
 const LIKELY: f64 = 1e-2;
-/// How often the first speed is listened to at first while nothing is heard.
+/// How often in a row a speed is listened to while nothing is heard, or hardly anything but frames.
 const PATIENCE: u32 = 3;
 
 /// What to do next: listen at this speed for this long.
@@ -149,6 +149,7 @@ pub struct BaudHunt {
     /// Where in the order the present try is.
     at: usize,
     rounds: u32,
+    /// How often in a row it was tried; 0 before the first time.
     tries: u32,
     scores: BTreeMap<u32, Score>,
 }
@@ -175,12 +176,17 @@ impl BaudHunt {
         if self.is_sure() {
             return None;
         }
-        // What is silent at one speed is so at all others: there may just be a pause.
+        // What is silent at one speed is so at all others: there may just be a pause. And where
+        // most of what is heard is frames, a few more make it sure.
         let silent = self.scores.values().all(|score| score.bytes == 0);
-        if self.tries > 0 && !(silent && self.tries < PATIENCE) {
+        let here = self.order.get(self.at).and_then(|baud| self.scores.get(baud));
+        let hopeful = here.is_some_and(|score| score.frames > 0 && score.share() >= 0.5);
+        let stay = hopeful || (silent && self.rounds == 0 && self.at == 0);
+        if self.tries > 0 && !(stay && self.tries < PATIENCE) {
             self.at += 1;
+            self.tries = 0;
         }
-        self.tries = self.tries.saturating_add(1);
+        self.tries += 1;
         if self.at >= self.order.len() {
             self.rounds = self.rounds.saturating_add(1);
             self.at = 0;
@@ -197,8 +203,11 @@ impl BaudHunt {
         Some(Try { baud, time: if again { self.dwell * 2 } else { self.dwell } })
     }
 
-    /// Takes bytes that were heard at a speed.
+    /// Takes bytes that were heard at a speed. Once a speed is sure nothing more is counted.
     pub fn heard(&mut self, baud: u32, bytes: &[u8]) {
+        if self.is_sure() {
+            return;
+        }
         self.scores.entry(baud).or_default().push(bytes, self.dialect);
     }
 
@@ -210,7 +219,7 @@ impl BaudHunt {
             self.order.remove(place);
             // The one behind it has taken its place, and comes next.
             match self.at.checked_sub(1) {
-                Some(before) if place <= self.at => self.at = before,
+                Some(before) if place <= self.at => (self.at, self.tries) = (before, PATIENCE),
                 None => self.tries = 0,
                 _ => {}
             }
@@ -388,7 +397,10 @@ mod tests {
         assert_eq!(hunt.next_try().unwrap().baud, 115_200);
         hunt.cannot(115_200);
         let rest: Vec<u32> = (0..9).map(|_| hunt.next_try().unwrap().baud).collect();
-        assert_eq!(rest, [460_800, 250_000, 921_600, 1_000_000, 57_600, 38_400, 19_200, 9_600, 125_000]);
+        assert_eq!(
+            rest,
+            [460_800, 250_000, 921_600, 1_000_000, 57_600, 38_400, 19_200, 9_600, 125_000]
+        );
     }
 
     proptest! {
