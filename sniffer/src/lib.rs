@@ -5,7 +5,8 @@
 //! - [`capture`]: what a capture format is, and which one an input is in;
 //! - [`format`](mod@format): one module a format;
 //! - [`stats`]: a capture in figures;
-//! - [`diff`]: what differs between two captures.
+//! - [`diff`]: what differs between two captures;
+//! - [`doctor`]: what is wrong with a line, and how fast it is.
 //!
 //! A reader is an iterator over records and complaints in the order of its source. It holds a
 //! bounded part of the source, however long that is; no input panics; and a place that it cannot
@@ -14,6 +15,7 @@
 pub mod capture;
 pub mod diff;
 pub mod discover;
+pub mod doctor;
 pub mod format;
 pub mod framer;
 pub mod stats;
