@@ -181,6 +181,7 @@ fn read(text: &[u8], number: u64, offset: u64, bus: &mut Arc<str>) -> Result<Vec
         "frame" => Ok(vec![frame(&line, offset, bus)?]),
         "noise" => Ok(vec![noise(&line, offset, bus)?]),
         "exchange" => exchange(&line, number, offset, bus),
+        "polls" => Err("polls that --quiet-polls folded: their frames are not here".to_owned()),
         other => Err(format!("`type` is {:?}: neither frame, noise nor exchange", shown(other))),
     }
 }
