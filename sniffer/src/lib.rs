@@ -5,7 +5,8 @@
 //! - [`capture`]: what a capture format is, and which one an input is in;
 //! - [`format`](mod@format): one module a format;
 //! - [`stats`]: a capture in figures;
-//! - [`diff`]: what differs between two captures.
+//! - [`diff`]: what differs between two captures;
+//! - [`replay`]: a capture played again, as the host or as the devices.
 //!
 //! A reader is an iterator over records and complaints in the order of its source. It holds a
 //! bounded part of the source, however long that is; no input panics; and a place that it cannot
@@ -16,4 +17,5 @@ pub mod diff;
 pub mod discover;
 pub mod format;
 pub mod framer;
+pub mod replay;
 pub mod stats;
