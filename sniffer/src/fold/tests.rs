@@ -32,12 +32,12 @@ impl Bus {
             words.join(" ")
         };
         while let Some(seen) = pairer.pull() {
-            let (time, line) = match &seen {
-                Seen::Exchange(exchange) => (exchange.time, k485_proto::line::exchange(exchange)),
-                Seen::Noise(record) => (record.time, k485_proto::line::noise(record, 16)),
-                Seen::Frame(frame) | Seen::Lone(frame) => (frame.record.time, Vec::new()),
+            let line = match &seen {
+                Seen::Exchange(exchange) => k485_proto::line::exchange(exchange),
+                Seen::Noise(record) => k485_proto::line::noise(record, 16),
+                Seen::Frame(_) | Seen::Lone(_) | Seen::Gap(_) => Vec::new(),
             };
-            let folded = fold.push(&seen, time.unwrap());
+            let folded = fold.push(&seen, seen.time().unwrap());
             out.extend(folded.polls.map(|polls| text(polls.words())));
             if folded.show && !matches!(seen, Seen::Frame(_)) {
                 out.push(text(line));
