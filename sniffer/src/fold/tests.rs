@@ -77,7 +77,7 @@ fn what_stays_the_same_is_one_line_and_what_changes_is_shown() {
             "· 9 polls in 2.0 s: box1-3 GET_BOX_STATE x2-3 each, box4 GET_BOX_STATE no reply x2"
                 .into(),
             // The last wait may not be over.
-            "box4   GET_BOX_STATE -> no reply before the capture ends".into(),
+            "box4   GET_BOX_STATE -> no reply before the capture ends or has a gap".into(),
         ]
     );
 }
