@@ -8,15 +8,13 @@ use k485_proto::exchange::{Pairer, Seen};
 use k485_proto::record::{Gap, GapReason, Record, Time};
 
 use super::queue::Heard;
-use crate::framer::{Chunk, Framer, Place};
+use crate::framer::{Chunk, Framer, Place, byte_time};
 
 /// After this silence an open frame gets no more bytes, in nanoseconds. The box's own parser gives
 /// up after 120 ms inside a frame.
 const SILENCE: i64 = 150 * Time::MILLISECOND;
 /// How many records of one port wait at most for another port's clock.
 const WAITING: usize = 1 << 16;
-/// Bits of a byte on the line: start, eight, stop.
-const BITS: i64 = 10;
 
 /// A port that is watched.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,8 +55,8 @@ impl Watch {
     /// Watches these ports, which are numbered in this order.
     #[must_use]
     pub fn new(ports: Vec<Port>, dialect: &'static Dialect) -> Self {
-        let lane = |Port { name, baud: _ }: Port| Lane {
-            framer: Framer::new(Arc::clone(&name)),
+        let lane = |Port { name, baud }: Port| Lane {
+            framer: Framer::new(Arc::clone(&name)).with_byte_time(baud.map_or(0, byte_time)),
             name,
             offset: 0,
             heard: None,
@@ -153,6 +151,7 @@ impl Lane {
 
     fn idle(&mut self, time: Time) {
         self.flush(time);
+        self.framer.quiet(time);
         self.told = self.told.max(Some(time));
     }
 
@@ -183,7 +182,7 @@ impl Lane {
     /// Until when nothing more comes. What waits for more bytes may still come as a record of the
     /// time when its bytes were heard.
     fn told(&self) -> Option<Time> {
-        if self.framer.pending(None) > 0 { self.heard } else { self.told }
+        self.framer.pending_since(None).or(self.told)
     }
 
     fn next_time(&self) -> Option<Time> {
