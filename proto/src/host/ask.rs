@@ -141,6 +141,8 @@ pub struct Ask {
     ended: Option<Ended>,
     besides: Vec<Vec<u8>>,
     more: u64,
+    /// What was kept back and turned out to be no echo.
+    released: Vec<(Time, Vec<u8>)>,
 }
 
 impl Ask {
@@ -176,6 +178,7 @@ impl Ask {
             ended: None,
             besides: Vec::new(),
             more: 0,
+            released: Vec::new(),
         }
     }
 
@@ -230,8 +233,9 @@ impl Ask {
         }
     }
 
-    /// Tells what was heard, and when.
-    pub fn heard(&mut self, bytes: &[u8], now: Time) {
+    /// Tells what was heard, and when. Gives back what of it is sure not to be the request's echo,
+    /// for whoever watches the bus; what [`Ask::take_released`] gives comes before it.
+    pub fn heard<'b>(&mut self, bytes: &'b [u8], now: Time) -> &'b [u8] {
         if !bytes.is_empty() {
             self.heard = Some(now);
         }
@@ -249,6 +253,13 @@ impl Ask {
             }
         }
         self.deframe(rest, now);
+        rest
+    }
+
+    /// What was kept back as an echo, and turned out to be none: bytes with the time at which they
+    /// were heard. At most two pieces a transmission, no longer than the request.
+    pub fn take_released(&mut self) -> Vec<(Time, Vec<u8>)> {
+        core::mem::take(&mut self.released)
     }
 
     /// How it ended; `None` while it has not.
@@ -285,6 +296,7 @@ impl Ask {
     fn timed_out(&mut self, deadline: Time, now: Time) -> Step {
         if let (None, Some(time)) = (&self.ended, self.doubtful) {
             let reply = self.request.clone();
+            self.released.push((time, reply.clone()));
             self.answered(reply, time, true);
         }
         if self.ended.is_some() {
@@ -313,6 +325,7 @@ impl Ask {
         if let Some(held) = self.held.take().filter(|held| *held > 0) {
             let bytes = self.request[..held].to_vec();
             self.deframe(&bytes, now);
+            self.released.push((now, bytes));
         }
     }
 

@@ -200,6 +200,42 @@ fn a_reply_that_repeats_the_request() {
     assert_eq!(query.echo(), Some(false));
 }
 
+/// Whoever watches sees everything but the echo, in order.
+#[test]
+fn what_is_left_without_the_echo() {
+    for (request, echo, heard, left) in [
+        (BUFFER, Echo::Auto, &[(1, BUFFER), (5, MIDDLE)][..], MIDDLE),
+        (BUFFER, Echo::On, &[(1, &BUFFER[..6]), (2, &BUFFER[6..]), (5, MIDDLE)], MIDDLE),
+        (BUFFER, Echo::Auto, &[(5, MIDDLE)], MIDDLE),
+        (BUFFER, Echo::Auto, &[(5, "f7"), (6, &MIDDLE[2..])], MIDDLE),
+        (STALL, Echo::Auto, &[(2, STALL)], STALL),
+        (STALL, Echo::Auto, &[(2, STALL), (4, STALL)], STALL),
+        (STALL, Echo::On, &[(2, STALL)], ""),
+        (QUERY, Echo::Auto, &[(2, &QUERY[..4])], &QUERY[..4]),
+    ] {
+        let mut ask = ask(request, echo);
+        let (mut seen, mut now, mut at) = (Vec::new(), Time(0), 0);
+        loop {
+            let step = ask.poll(now);
+            ask.take_released().into_iter().for_each(|(_, bytes)| seen.extend(bytes));
+            match (step, heard.get(at)) {
+                (Step::Send, _) => ask.sent(now),
+                (Step::Wait(until), Some((ms, hex))) if Time(ms * MS) <= until => {
+                    now = Time(ms * MS);
+                    let bytes = bytes(hex);
+                    let rest = ask.heard(&bytes, now);
+                    ask.take_released().into_iter().for_each(|(_, bytes)| seen.extend(bytes));
+                    seen.extend(rest);
+                    at += 1;
+                }
+                (Step::Wait(until), _) => now = until,
+                (Step::Done, _) => break,
+            }
+        }
+        assert_eq!(seen, bytes(left), "{request} {echo:?} {heard:?}");
+    }
+}
+
 /// The echo may lose bytes, or have a wrong one: the reply is found all the same.
 #[test]
 fn a_part_of_an_echo() {
