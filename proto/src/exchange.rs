@@ -154,6 +154,19 @@ pub enum Seen {
     Lone(Arc<Observed>),
 }
 
+impl Seen {
+    /// When it was: an exchange's request (else its reply), a frame's or noise's last byte, a gap's
+    /// end.
+    #[must_use]
+    pub fn time(&self) -> Option<Time> {
+        match self {
+            Seen::Frame(frame) | Seen::Lone(frame) => frame.record.time,
+            Seen::Noise(record) | Seen::Gap(record) => record.time,
+            Seen::Exchange(exchange) => exchange.time,
+        }
+    }
+}
+
 /// Pairs the records of a capture. Push records in their order, pull what comes of them.
 #[derive(Debug)]
 pub struct Pairer {

@@ -14,7 +14,7 @@
 //! missing here and added there.
 
 mod align;
-mod compare;
+pub(crate) mod compare;
 pub mod summary;
 
 use std::collections::VecDeque;

@@ -12,6 +12,7 @@
 //! - [`fold`]: steady polling told in one line;
 //! - [`trigger`]: only what is around a match, before and after it;
 //! - [`changes`]: one row a request, and which of its fields change.
+//! - [`replay`]: a capture played again, as the host or as the devices.
 //!
 //! A reader is an iterator over records and complaints in the order of its source. It holds a
 //! bounded part of the source, however long that is; no input panics; and a place that it cannot
@@ -26,6 +27,7 @@ pub mod fields;
 pub mod fold;
 pub mod format;
 pub mod framer;
+pub mod replay;
 pub mod speak;
 pub mod stats;
 pub mod trigger;
