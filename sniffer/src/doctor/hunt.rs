@@ -250,7 +250,8 @@ impl BaudHunt {
         let (baud, best) = self.scores().max_by_key(|(_, score)| rank(score))?;
         let others = self.scores().filter(|(other, _)| *other != baud);
         let next_frames = others.map(|(_, score)| score.frames).max().unwrap_or(0);
-        if !best.is_sure() && !(best.is_likely() && best.frames > 3 * next_frames) {
+        let ahead = best.frames > 3 * next_frames;
+        if !(best.is_sure() || best.is_likely() && ahead) {
             return None;
         }
         Some(Found {
