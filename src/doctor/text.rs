@@ -100,6 +100,7 @@ fn talk(report: &Report) -> Table {
             (None, _) => "(all others)".into(),
         };
         let over = row.answered + row.timeouts;
+        let asked = over + row.no_reply_expected + row.unfinished;
         let share = (row.answered * 100).checked_div(over).map_or("-".into(), |p| format!("{p} %"));
         let latency = row.latency.as_ref();
         let ms = |nanos: Option<i64>| nanos.map_or_else(|| "-".into(), table::milliseconds);
@@ -107,7 +108,7 @@ fn talk(report: &Report) -> Table {
         table.row([
             row.device.clone(),
             function,
-            row.exchanges.to_string(),
+            asked.to_string(),
             row.answered.to_string(),
             share,
             row.errors.to_string(),

@@ -175,11 +175,16 @@ fn healthy(report: &Report, found: &Found) -> Finding {
     let load = report.traffic.as_ref().and_then(|traffic| traffic.buses.first()?.load_percent);
     let load = load
         .map_or(String::new(), |load| format!("; the bus is in use for {load:.1} % of the time"));
+    let seen = report.seen.unwrap_or_default();
+    let damaged = match seen.damaged {
+        0 => "none damaged".to_owned(),
+        damaged => format!("{damaged} damaged"),
+    };
     finding(
         Note,
         Healthy,
         format!("the line is well; the bus runs at {} baud", found.baud),
-        format!("{found}{load}"),
+        format!("{} good frames, {damaged}{load}. The speed: {found}", seen.frames),
         "what was asked was answered, and read as it was sent",
         &[],
     )
@@ -296,10 +301,13 @@ fn talk(seen: &Seen, traffic: &Traffic, findings: &mut Vec<Finding>) {
             &["see that it is on and plugged in, or let the host forget it"],
         ));
     }
+    // On such a line that is no fault of the device.
+    let spoiled = findings.iter().any(|finding| matches!(finding.kind, NoBias | Damaged));
     let never = |addr: u8| traffic.never_answered.iter().any(|row| row.addr == addr);
     let silent = by_device(traffic, |row| row.timeouts);
     for (addr, device, timeouts, exchanges) in silent {
-        if addr == 0xfe || never(addr) || timeouts < 2 || timeouts * 20 < exchanges {
+        let few = timeouts < 2 || timeouts * 20 < exchanges;
+        if addr == 0xfe || never(addr) || few || spoiled {
             continue;
         }
         findings.push(finding(
