@@ -108,8 +108,9 @@ fn silent(bytes: u64, seconds: i64) -> Finding {
         Silent,
         "nothing is heard",
         seen,
-        "an idle printer asks every second; while it prints some polls come only every 10 s. So this is another port, \
-         the ground is missing, the printer sleeps, or the wires are swapped on a bus without bias",
+        "an idle printer asks every second; while it prints some polls come only every 10 s. So this \
+         is another port, the ground is missing, the printer sleeps, or the wires are swapped on a \
+         bus without bias",
         &[
             "see that it is the right port: `ls -l /dev/serial/by-id`",
             "connect the grounds",
