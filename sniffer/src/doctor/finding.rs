@@ -311,13 +311,24 @@ fn talk(seen: &Seen, traffic: &Traffic, findings: &mut Vec<Finding>) {
         if addr == 0xfe || never(addr) || few || spoiled {
             continue;
         }
+        // EXTRUDE_PROCESS.
+        let feeds =
+            traffic.functions.iter().any(|row| (row.addr, row.func) == (Some(addr), Some(0x10)));
         findings.push(finding(
-            Warning,
+            if feeds { Note } else { Warning },
             SometimesSilent,
             format!("{device} does not always answer"),
             format!("{timeouts} of {exchanges} requests had no reply"),
-            "a box that feeds filament answers nothing else meanwhile; otherwise its replies are lost",
-            &["listen while nothing is fed", "see its plug and its ground"],
+            if feeds {
+                "it was feeding filament, and a box that does answers nothing else meanwhile"
+            } else {
+                "its replies are lost, or it is busy with what was asked before this was heard"
+            },
+            if feeds {
+                &[]
+            } else {
+                &["listen while nothing is fed", "see its plug and its ground"]
+            },
         ));
     }
     for (_, device, errors, exchanges) in by_device(traffic, |row| row.errors) {
