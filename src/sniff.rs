@@ -9,11 +9,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use k485_link::{BAUD, Clock, Controls, Event, Listener};
+use k485_link::{Clock, Controls, Event, Listener};
 use k485_proto::dialect::Dialect;
 use k485_proto::exchange::Pairer;
 use k485_sniffer::framer::{Chunk, Framer, Place};
 
+use crate::baud::{self, Baud};
 use crate::decode::{Shown, ViewArgs};
 use crate::dialect::DialectArg;
 use crate::filter::FilterArgs;
@@ -36,14 +37,15 @@ with a summary.
 
 Examples:
   k485 sniff /dev/ttyUSB0
+  k485 sniff /dev/ttyUSB0 --baud auto
   k485 sniff /dev/ttyUSB0 -F 'status!=OK || noise'
   k485 sniff /dev/ttyUSB0 -w bus.raw --to json > bus.jsonl")]
 pub(crate) struct Args {
     /// A serial port or pseudo-terminal
     port: PathBuf,
-    /// The bus's speed
-    #[arg(short, long, default_value_t = BAUD)]
-    baud: u32,
+    /// The bus's speed, or `auto`: listen at one after the other until frames come out
+    #[arg(short, long, default_value = "230400")]
+    baud: Baud,
     /// Write the bytes as they come to this file too, as `decode` reads them
     #[arg(short, long, value_name = "FILE")]
     write: Option<PathBuf>,
@@ -66,7 +68,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     ctrlc::set_handler(move || flag.store(true, Ordering::SeqCst))
         .context("cannot watch for Ctrl-C")?;
     let clock = Clock::new();
-    let mut port = Listener::open(&args.port, args.baud, clock)?;
+    let mut port = Listener::open(&args.port, args.baud.first(), clock)?;
     // Before the first read: a capture must not start and then fail to be kept.
     let mut file = match &args.write {
         // Nothing already captured is overwritten.
@@ -78,6 +80,16 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
         None => None,
     };
+    if args.baud == Baud::Auto {
+        eprintln!("k485: looking for the speed of the bus; what is heard meanwhile is not kept");
+        match baud::find(&mut port, dialect, &stop)? {
+            Some(found) => {
+                let sure = if found.sure { "" } else { ", which is not sure" };
+                eprintln!("k485: the bus runs at {} baud{sure}: {found}", found.baud);
+            }
+            None => return Ok(ExitCode::SUCCESS),
+        }
+    }
     tell(&port);
     let result = listen(&mut port, dialect, &clock, &stop, &mut shown, &mut |bytes| match (
         &mut file,

@@ -68,7 +68,7 @@ impl FromStr for Moment {
 }
 
 /// `10s`, `1m30s`, `1.5h`: numbers with units, in nanoseconds.
-fn length(text: &str) -> Option<i64> {
+pub(crate) fn length(text: &str) -> Option<i64> {
     let mut nanos: i64 = 0;
     let mut rest = text;
     while !rest.is_empty() {
