@@ -8,6 +8,7 @@
 
 #![allow(clippy::print_stderr)]
 
+mod changes;
 mod complaints;
 mod convert;
 mod decode;
@@ -15,6 +16,7 @@ mod dialect;
 mod diff;
 mod discover;
 mod encode;
+mod exec;
 mod explain;
 mod filter;
 mod formats;
@@ -28,6 +30,7 @@ mod stats;
 mod table;
 mod unzip;
 mod view;
+mod watch;
 mod window;
 
 use std::process::ExitCode;
