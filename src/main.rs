@@ -10,6 +10,7 @@
 #![allow(clippy::print_stderr)]
 
 mod baud;
+mod changes;
 mod complaints;
 mod convert;
 mod decode;
@@ -18,6 +19,7 @@ mod diff;
 mod discover;
 mod doctor;
 mod encode;
+mod exec;
 mod explain;
 mod filter;
 mod formats;
@@ -31,6 +33,7 @@ mod stats;
 mod table;
 mod unzip;
 mod view;
+mod watch;
 mod window;
 
 use std::process::ExitCode;

@@ -15,11 +15,12 @@ use k485_proto::exchange::Pairer;
 use k485_sniffer::framer::{Chunk, Framer, Place};
 
 use crate::baud::{self, Baud};
-use crate::decode::{Shown, ViewArgs};
+use crate::changes::Action;
+use crate::decode::ViewArgs;
 use crate::dialect::DialectArg;
 use crate::filter::FilterArgs;
 use crate::input::{Sink, pull};
-use crate::view::Tally;
+use crate::watch::{Watch, WatchArgs};
 
 /// How long a read waits: the longest that Ctrl-C takes to end it.
 const WAIT: Duration = Duration::from_millis(50);
@@ -39,6 +40,10 @@ Examples:
   k485 sniff /dev/ttyUSB0
   k485 sniff /dev/ttyUSB0 --baud auto
   k485 sniff /dev/ttyUSB0 -F 'status!=OK || noise'
+  k485 sniff /dev/ttyUSB0 --quiet-polls
+  k485 sniff /dev/ttyUSB0 --changes
+  k485 sniff /dev/ttyUSB0 --trigger 'status!=OK' --pre 30s --post 10s
+  k485 sniff /dev/ttyUSB0 -F 'status!=OK' --exec mail --exec-arg -s --exec-arg CFS --exec-arg me
   k485 sniff /dev/ttyUSB0 -w bus.raw --to json > bus.jsonl")]
 pub(crate) struct Args {
     /// A serial port or pseudo-terminal
@@ -55,6 +60,8 @@ pub(crate) struct Args {
     dialect: DialectArg,
     #[command(flatten)]
     view: ViewArgs,
+    #[command(flatten)]
+    watch: WatchArgs,
 }
 
 /// Listens until Ctrl-C, or until the port is gone.
@@ -62,7 +69,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     // What cannot be read ends it before anything is opened.
     let dialect = args.dialect.load()?;
     let filter = args.filter.read(args.view.frames, dialect)?;
-    let mut shown = Shown { view: args.view.open(None)?, tally: Tally::default(), filter };
+    let plan = args.watch.plan(&args.view, filter, dialect)?;
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
     ctrlc::set_handler(move || flag.store(true, Ordering::SeqCst))
@@ -91,6 +98,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
     }
     tell(&port);
+    let mut shown = plan.open(args.port.display().to_string(), false, clock, &stop)?;
     let result = listen(&mut port, dialect, &clock, &stop, &mut shown, &mut |bytes| match (
         &mut file,
         &args.write,
@@ -100,7 +108,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
         _ => Ok(()),
     });
-    eprintln!("{}", shown.tally);
+    shown.finish(result.is_ok())?;
     result?;
     Ok(ExitCode::SUCCESS)
 }
@@ -129,7 +137,7 @@ fn listen(
     dialect: &'static Dialect,
     clock: &Clock,
     stop: &AtomicBool,
-    shown: &mut dyn Sink,
+    shown: &mut Watch,
     keep: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let name = port.port().display().to_string();
@@ -164,7 +172,9 @@ fn listen(
             Err(error) => result = Err(error.into()),
         }
         pull(&mut pairer, shown)?;
-        shown.flush()?;
+        if shown.tick()? == Action::Quit {
+            break;
+        }
     }
     framer.idle(|record| pairer.push(record));
     pairer.finish();
