@@ -13,8 +13,9 @@
 //! - [`dialect`]: the same frames with other tables, as overlays;
 //! - [`record`], [`direction`], [`exchange`], [`host`]: what was seen, which way it went, and
 //!   requests paired with their replies under the time-outs and retries of the vendor's host;
+//! - [`feed`](mod@feed): whether a box is feeding, so that nobody speaks into it;
 //! - [`line`](mod@line): what was seen as words for people;
-//! - [`filter`]: the one filter language over frames, noise and exchanges;
+//! - [`filter`]: the one filter language over frames, noise, gaps and exchanges;
 //! - [`unzip`](mod@unzip): the delta packing of the pressure sensor's data (not on this bus, but
 //!   in every trace of it).
 //!
@@ -38,8 +39,10 @@ pub mod direction;
 pub mod effect;
 pub mod evidence;
 pub mod exchange;
+pub mod feed;
 pub mod filter;
 pub mod frame;
+mod gap;
 pub mod host;
 pub mod key;
 pub mod line;

@@ -87,6 +87,11 @@ impl<W: Write> Text<W> {
         self.columns(record.time, Some(record.offset), "", line::noise(record, shown))
     }
 
+    /// One place where bytes are missing.
+    pub(crate) fn missing(&mut self, record: &Record) -> io::Result<()> {
+        self.columns(record.time, Some(record.offset), "", line::gap(record))
+    }
+
     /// Hands everything to the output.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         self.out.flush()

@@ -219,7 +219,7 @@ impl Builder {
         match seen {
             Seen::Exchange(exchange) => self.exchange(exchange),
             Seen::Lone(_) => self.left_out.unknown_direction += 1,
-            Seen::Frame(_) | Seen::Noise(_) => {}
+            Seen::Frame(_) | Seen::Noise(_) | Seen::Gap(_) => {}
         }
     }
 

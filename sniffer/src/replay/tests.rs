@@ -183,7 +183,8 @@ fn what_differs_is_told_by_name() {
     assert!(told.contains(&"temperature 24 -> 25".to_owned()), "{told:?}");
     assert!(told.iter().any(|line| line.starts_with("status EXTRUDE_ERR1 -> OK")), "{told:?}");
     assert_eq!((summary.different, summary.missing, summary.answered), (3, 1, 1));
-    let ignore = ["temperature", "buffer", "state", "status", "outcome"].map(String::from).to_vec();
+    let ignore =
+        ["temperature", "buffer", "status", "data", "state", "outcome"].map(String::from).to_vec();
     let (summary, events, _) = play(script, Options { ignore, ..at_most() }, change);
     assert!(!summary.differs, "{:?}", changes(&events));
 }
