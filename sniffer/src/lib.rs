@@ -8,6 +8,7 @@
 //! - [`stats`]: a capture in figures;
 //! - [`diff`]: what differs between two captures;
 //! - [`doctor`]: what is wrong with a line, and how fast it is;
+//! - [`speak`]: sending, with a guard, and with everything heard meanwhile observed;
 //! - [`fields`]: what a frame says as a flat list;
 //! - [`fold`]: steady polling told in one line;
 //! - [`trigger`]: only what is around a match, before and after it;
@@ -29,5 +30,6 @@ pub mod format;
 pub mod framer;
 pub mod live;
 pub mod replay;
+pub mod speak;
 pub mod stats;
 pub mod trigger;

@@ -3,13 +3,13 @@
 //! - [`reader`]: a thread a port, which does nothing but read, take the time, and open the port
 //!   anew when it comes back;
 //! - [`queue`]: what waits between the readers and whoever decodes, bounded in bytes;
-//! - [`watch`]: the decoding, without threads and without a clock: bytes of several ports to
+//! - [`decoder`]: the decoding, without threads and without a clock: bytes of several ports to
 //!   records, merged by time, to exchanges.
 
+pub mod decoder;
 pub mod queue;
 pub mod reader;
-pub mod watch;
 
+pub use decoder::Decoder;
 pub use queue::{Heard, Queue};
 pub use reader::Reader;
-pub use watch::Watch;

@@ -31,7 +31,7 @@ pub struct Port {
 /// Records of several ports are put in the order of their times: one waits until every other port
 /// has told something later (each tells several times a second), or has ended.
 #[derive(Debug)]
-pub struct Watch {
+pub struct Decoder {
     lanes: Vec<Lane>,
     pairer: Pairer,
 }
@@ -51,7 +51,7 @@ struct Lane {
     ended: bool,
 }
 
-impl Watch {
+impl Decoder {
     /// Watches these ports, which are numbered in this order.
     #[must_use]
     pub fn new(ports: Vec<Port>, dialect: &'static Dialect) -> Self {
@@ -65,7 +65,7 @@ impl Watch {
             ended: false,
         };
         let lanes = ports.into_iter().map(lane).collect();
-        Watch { lanes, pairer: Pairer::with_dialect(dialect) }
+        Decoder { lanes, pairer: Pairer::with_dialect(dialect) }
     }
 
     /// Takes what a port told.
@@ -202,9 +202,9 @@ mod tests {
     const POLL: [u8; 6] = [0xf7, 0x01, 0x03, 0xff, 0x0a, 0x5c];
     const REPLY: [u8; 10] = [0xf7, 0x01, 0x07, 0x00, 0x0a, 0x19, 0x24, 0x00, 0x00, 0xe7];
 
-    fn watch(names: &[&str]) -> Watch {
+    fn decoder(names: &[&str]) -> Decoder {
         let port = |name: &&str| Port { name: Arc::from(*name), baud: None };
-        Watch::new(names.iter().map(port).collect(), &K2)
+        Decoder::new(names.iter().map(port).collect(), &K2)
     }
 
     fn bytes(ms: i64, bytes: &[u8]) -> Heard {
@@ -212,9 +212,9 @@ mod tests {
     }
 
     /// What has been seen, in a word each with the time in ms, but for exchanges' frames.
-    fn seen(watch: &mut Watch) -> Vec<String> {
+    fn seen(decoder: &mut Decoder) -> Vec<String> {
         let ms = |time: Option<Time>| time.map_or(-1, |time| time.0 / MS);
-        std::iter::from_fn(|| watch.pull())
+        std::iter::from_fn(|| decoder.pull())
             .filter_map(|seen| match seen {
                 Seen::Frame(frame) => {
                     let record = &frame.record;
@@ -236,67 +236,67 @@ mod tests {
 
     #[test]
     fn ports_are_merged_by_time_and_keep_their_order() {
-        let mut watch = watch(&["a", "b"]);
-        watch.heard(0, &bytes(10, &POLL));
-        watch.heard(0, &bytes(30, &REPLY));
+        let mut decoder = decoder(&["a", "b"]);
+        decoder.heard(0, &bytes(10, &POLL));
+        decoder.heard(0, &bytes(30, &REPLY));
         // The other port may still tell of something earlier.
-        assert_eq!(seen(&mut watch), [] as [&str; 0]);
-        watch.heard(1, &bytes(20, &POLL));
-        assert_eq!(seen(&mut watch), ["a frame 10", "b frame 20"]);
-        watch.heard(1, &Heard::Idle { time: Time(35 * MS) });
-        assert_eq!(seen(&mut watch), ["a frame 30"]);
+        assert_eq!(seen(&mut decoder), [] as [&str; 0]);
+        decoder.heard(1, &bytes(20, &POLL));
+        assert_eq!(seen(&mut decoder), ["a frame 10", "b frame 20"]);
+        decoder.heard(1, &Heard::Idle { time: Time(35 * MS) });
+        assert_eq!(seen(&mut decoder), ["a frame 30"]);
         // What has begun on one port holds up the others, until it is over.
-        watch.heard(1, &bytes(40, &REPLY[..4]));
-        watch.heard(0, &bytes(50, &POLL));
-        assert_eq!(seen(&mut watch), [] as [&str; 0]);
-        watch.heard(1, &bytes(45, &REPLY[4..]));
-        watch.heard(1, &Heard::Idle { time: Time(60 * MS) });
-        assert_eq!(seen(&mut watch), ["b frame 45", "a frame 50"]);
-        watch.heard(0, &bytes(70, &POLL));
+        decoder.heard(1, &bytes(40, &REPLY[..4]));
+        decoder.heard(0, &bytes(50, &POLL));
+        assert_eq!(seen(&mut decoder), [] as [&str; 0]);
+        decoder.heard(1, &bytes(45, &REPLY[4..]));
+        decoder.heard(1, &Heard::Idle { time: Time(60 * MS) });
+        assert_eq!(seen(&mut decoder), ["b frame 45", "a frame 50"]);
+        decoder.heard(0, &bytes(70, &POLL));
         // A port that has ended holds up nobody.
-        watch.heard(1, &Heard::Ended { error: None });
-        assert_eq!(seen(&mut watch), ["a frame 70"]);
-        assert!(!watch.is_over());
-        watch.finish();
-        assert!(watch.is_over());
-        assert_eq!(seen(&mut watch), ["a unfinished"]);
+        decoder.heard(1, &Heard::Ended { error: None });
+        assert_eq!(seen(&mut decoder), ["a frame 70"]);
+        assert!(!decoder.is_over());
+        decoder.finish();
+        assert!(decoder.is_over());
+        assert_eq!(seen(&mut decoder), ["a unfinished"]);
     }
 
     #[test]
     fn a_silence_ends_what_waits_for_more_bytes() {
-        let mut watch = watch(&["a"]);
-        watch.heard(0, &bytes(0, &REPLY[..4]));
-        watch.heard(0, &Heard::Idle { time: Time(149 * MS) });
-        assert_eq!(seen(&mut watch), [] as [&str; 0]);
-        watch.heard(0, &Heard::Idle { time: Time(150 * MS) });
-        assert_eq!(seen(&mut watch), ["a noise 0"]);
+        let mut decoder = decoder(&["a"]);
+        decoder.heard(0, &bytes(0, &REPLY[..4]));
+        decoder.heard(0, &Heard::Idle { time: Time(149 * MS) });
+        assert_eq!(seen(&mut decoder), [] as [&str; 0]);
+        decoder.heard(0, &Heard::Idle { time: Time(150 * MS) });
+        assert_eq!(seen(&mut decoder), ["a noise 0"]);
         // The same where bytes end the silence.
-        watch.heard(0, &bytes(200, &REPLY[..4]));
-        watch.heard(0, &bytes(400, &POLL));
-        assert_eq!(seen(&mut watch), ["a noise 200", "a frame 400"]);
+        decoder.heard(0, &bytes(200, &REPLY[..4]));
+        decoder.heard(0, &bytes(400, &POLL));
+        assert_eq!(seen(&mut decoder), ["a noise 200", "a frame 400"]);
     }
 
     #[test]
     fn what_is_missing_is_in_the_record_where_it_is_missing() {
-        let mut watch = watch(&["a"]);
-        watch.heard(0, &bytes(0, &POLL));
-        watch.heard(0, &bytes(1, &REPLY[..4]));
-        watch.heard(0, &Heard::Lost { time: Time(10 * MS), error: None });
-        watch.heard(0, &Heard::Back { time: Time(3010 * MS), away: 3000 * MS });
-        watch.heard(0, &bytes(3020, &REPLY));
+        let mut decoder = decoder(&["a"]);
+        decoder.heard(0, &bytes(0, &POLL));
+        decoder.heard(0, &bytes(1, &REPLY[..4]));
+        decoder.heard(0, &Heard::Lost { time: Time(10 * MS), error: None });
+        decoder.heard(0, &Heard::Back { time: Time(3010 * MS), away: 3000 * MS });
+        decoder.heard(0, &bytes(3020, &REPLY));
         let gap = "a Gap { reason: Unplugged, ns: Some(3000000000), bytes: None } (3010, 10)";
         let all =
             ["a frame 0", "a noise 1", "a unfinished", gap, "a frame 3020", "a request_not_seen"];
-        assert_eq!(seen(&mut watch), all);
+        assert_eq!(seen(&mut decoder), all);
         let errors = LineErrors { overrun: 2, buffer_overrun: 5, framing: 1, ..Default::default() };
-        watch.heard(0, &Heard::Spoiled { time: Time(3030 * MS), errors });
-        watch.heard(0, &Heard::Dropped { time: Time(3040 * MS), bytes: 77 });
+        decoder.heard(0, &Heard::Spoiled { time: Time(3030 * MS), errors });
+        decoder.heard(0, &Heard::Dropped { time: Time(3040 * MS), bytes: 77 });
         let spoiled = LineErrors { framing: 9, breaks: 3, ..Default::default() };
-        watch.heard(0, &Heard::Spoiled { time: Time(3050 * MS), errors: spoiled });
+        decoder.heard(0, &Heard::Spoiled { time: Time(3050 * MS), errors: spoiled });
         let lost = [
             "a Gap { reason: Overrun, ns: None, bytes: Some(7) } (3030, 20)",
             "a Gap { reason: Dropped, ns: None, bytes: Some(77) } (3040, 20)",
         ];
-        assert_eq!(seen(&mut watch)[..], lost[..]);
+        assert_eq!(seen(&mut decoder)[..], lost[..]);
     }
 }
