@@ -69,7 +69,7 @@ enum To {
 
 /// A length of time of the command line.
 fn time(text: &str) -> Result<Duration, String> {
-    let nanos = length::nanos(text).and_then(|nanos| u64::try_from(nanos).ok());
+    let nanos = nanos(text).and_then(|nanos| u64::try_from(nanos).ok());
     match nanos.map(Duration::from_nanos) {
         Some(time) if time >= Duration::from_secs(1) => Ok(time),
         Some(_) => Err("a second is the least".to_owned()),
