@@ -4,6 +4,7 @@
 //! - [`framer`]: records out of bytes, wherever they come from;
 //! - [`capture`]: what a capture format is, and which one an input is in;
 //! - [`format`](mod@format): one module a format;
+//! - [`keep`]: a live capture in files, while it is watched;
 //! - [`stats`]: a capture in figures;
 //! - [`diff`]: what differs between two captures.
 //!
@@ -16,4 +17,5 @@ pub mod diff;
 pub mod discover;
 pub mod format;
 pub mod framer;
+pub mod keep;
 pub mod stats;
