@@ -22,6 +22,7 @@ use bus::Bus;
 use crate::dialect::{Dialect, K2};
 use crate::direction::{self, Source};
 use crate::frame::Frame;
+use crate::host::Policy;
 use crate::message::Message;
 use crate::record::{Direction, Gap, Record, Time, Verdict};
 
@@ -153,6 +154,19 @@ pub enum Seen {
     Lone(Arc<Observed>),
 }
 
+impl Seen {
+    /// When it was: an exchange's request (else its reply), a frame's or noise's last byte, a gap's
+    /// end.
+    #[must_use]
+    pub fn time(&self) -> Option<Time> {
+        match self {
+            Seen::Frame(frame) | Seen::Lone(frame) => frame.record.time,
+            Seen::Noise(record) | Seen::Gap(record) => record.time,
+            Seen::Exchange(exchange) => exchange.time,
+        }
+    }
+}
+
 /// Pairs the records of a capture. Push records in their order, pull what comes of them.
 #[derive(Debug)]
 pub struct Pairer {
@@ -207,6 +221,26 @@ impl Pairer {
     /// The next thing seen; `None` until more is pushed.
     pub fn pull(&mut self) -> Option<Seen> {
         self.out.pop_front()
+    }
+
+    /// The request that is open on the bus of that name: its host may still wait for the reply.
+    #[must_use]
+    pub fn open(&self, bus: &str) -> Option<&Arc<Observed>> {
+        self.buses.get(bus)?.pending.as_ref().map(|pending| &pending.first)
+    }
+
+    /// Tells how the open request's host waits, where that is not the vendor's.
+    pub fn set_policy(&mut self, bus: &str, policy: Policy) {
+        if let Some(pending) = self.buses.get_mut(bus).and_then(|bus| bus.pending.as_mut()) {
+            pending.policy = policy;
+        }
+    }
+
+    /// Tells that the host waits no longer: the open request ends.
+    pub fn give_up(&mut self, bus: &str) {
+        if let Some(bus) = self.buses.get_mut(bus) {
+            bus.give_up(&mut self.out);
+        }
     }
 
     /// Tells the time of a live bus on which nothing is heard: a request whose host has given up by

@@ -89,6 +89,14 @@ pub fn frame(observed: &Observed) -> Vec<Word> {
     words.0
 }
 
+/// What a frame's payload says: its fields, and what they left.
+#[must_use]
+pub fn payload(observed: &Observed) -> Vec<Word> {
+    let mut words = Words::default();
+    fields(&mut words, &observed.message());
+    words.0
+}
+
 /// One stretch of noise, with at most `shown` of its bytes. Nothing for a record of another kind.
 #[must_use]
 pub fn noise(record: &Record, shown: usize) -> Vec<Word> {

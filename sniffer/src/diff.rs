@@ -14,7 +14,7 @@
 //! missing here and added there.
 
 mod align;
-mod compare;
+pub(crate) mod compare;
 pub mod summary;
 
 use std::collections::VecDeque;
@@ -23,9 +23,10 @@ use std::sync::Arc;
 use k485_proto::exchange::{Exchange, Observed, Outcome, Seen};
 use k485_proto::record::Time;
 
+pub use crate::fields::Shown;
 use crate::stats::Stats;
 use crate::stats::row::is_polled;
-pub use compare::{Change, Shown};
+pub use compare::Change;
 use summary::{Summary, Tally};
 
 /// How many exchanges of each side are aligned at once.

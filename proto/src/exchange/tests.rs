@@ -1,5 +1,6 @@
 use super::*;
 use crate::deframer;
+use crate::host::Policy;
 use crate::message::kind::hex_bytes;
 use crate::record::Call;
 use alloc::format;
@@ -306,4 +307,36 @@ fn buses_without_number_are_not_all_followed() {
     let ended = core::iter::from_fn(|| pairer.pull());
     let ended = ended.filter(|seen| matches!(seen, Seen::Exchange(_))).count();
     assert_eq!(ended, 10 * BUSES, "no request is lost");
+}
+
+/// Who asks itself says how it waits: what is open, how often it sends, when it gives up.
+#[test]
+fn a_host_that_waits_otherwise() {
+    let mut pairer = Pairer::new();
+    let push = |pairer: &mut Pairer, lines: &[&str]| {
+        records(lines).into_iter().for_each(|record| pairer.push(record));
+    };
+    let outcomes = |pairer: &mut Pairer| -> Vec<(Outcome, Option<u32>)> {
+        let seen = core::iter::from_fn(|| pairer.pull());
+        let ends = seen.filter_map(|seen| match seen {
+            Seen::Exchange(exchange) => Some((exchange.outcome, exchange.attempts)),
+            _ => None,
+        });
+        ends.collect()
+    };
+    assert!(pairer.open("").is_none());
+    push(&mut pairer, &["0 f7010300a2da"]);
+    assert_eq!(pairer.open("").unwrap().frame().func(), 0xa2);
+    assert!(pairer.open("other").is_none());
+    // The vendor's host would have given up, and sends it once.
+    pairer.set_policy("", Policy { timeout_ms: 10_000, sends: 3 });
+    pairer.tick(Time(9_000 * Time::MILLISECOND));
+    push(&mut pairer, &["10005 f7010300a2da", "20010 f7010300a2da"]);
+    assert_eq!(outcomes(&mut pairer), []);
+    pairer.give_up("");
+    assert_eq!(outcomes(&mut pairer), [(Outcome::Timeout, Some(3))]);
+    assert!(pairer.open("").is_none());
+    pairer.give_up("");
+    pairer.set_policy("", Policy { timeout_ms: 1, sends: 1 });
+    assert_eq!(outcomes(&mut pairer), []);
 }

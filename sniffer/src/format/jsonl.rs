@@ -20,9 +20,12 @@ use serde_json::value::RawValue;
 
 pub use read::Jsonl;
 
+use crate::changes::Change;
+use crate::fold::Polls;
 use crate::format::write::{CaptureWriter, Item, Loss, Losses};
 
 mod read;
+mod views;
 
 /// The version of the lines' schema, in every line as `v`.
 pub const VERSION: u32 = 1;
@@ -91,6 +94,22 @@ impl<W: Write> Writer<W> {
     /// Those of the output.
     pub fn exchange(&mut self, exchange: &Exchange) -> io::Result<()> {
         self.line(&ExchangeLine::new(exchange))
+    }
+
+    /// Writes a line for polls that were folded.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn polls(&mut self, polls: &Polls) -> io::Result<()> {
+        self.line(&views::PollsLine::new(polls))
+    }
+
+    /// Writes a line for what changed in a row.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn change(&mut self, change: &Change<'_>) -> io::Result<()> {
+        self.line(&views::ChangeLine::new(change))
     }
 
     /// Hands everything to the output.

@@ -283,7 +283,7 @@ fn seconds<S: Serializer>(nanos: &Option<i64>, serializer: S) -> Result<S::Ok, S
     }
 }
 
-fn some_seconds<S: Serializer>(nanos: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn some_seconds<S: Serializer>(nanos: &i64, serializer: S) -> Result<S::Ok, S::Error> {
     raw(decimal(*nanos, 9), serializer)
 }
 

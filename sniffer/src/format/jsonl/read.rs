@@ -188,6 +188,7 @@ fn read(text: &[u8], number: u64, offset: u64, bus: &mut Arc<str>) -> Result<Vec
         "noise" => Ok(vec![noise(&line, offset, bus)?]),
         "gap" => Ok(vec![gap(&line, offset, bus)?]),
         "exchange" => exchange(&line, number, offset, bus),
+        "polls" => Err("polls that --quiet-polls folded: their frames are not here".to_owned()),
         other => {
             Err(format!("`type` is {:?}: neither frame, noise, gap nor exchange", shown(other)))
         }
