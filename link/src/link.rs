@@ -115,6 +115,18 @@ impl LineErrors {
         }
     }
 
+    /// Both together.
+    #[must_use]
+    pub fn plus(&self, more: &LineErrors) -> LineErrors {
+        LineErrors {
+            framing: self.framing.saturating_add(more.framing),
+            parity: self.parity.saturating_add(more.parity),
+            overrun: self.overrun.saturating_add(more.overrun),
+            buffer_overrun: self.buffer_overrun.saturating_add(more.buffer_overrun),
+            breaks: self.breaks.saturating_add(more.breaks),
+        }
+    }
+
     /// Whether nothing was spoiled.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -40,12 +40,7 @@ impl Outlet {
             return self.sender.send(news).is_ok();
         }
         if self.left_out > 0 {
-            let missing = format!(
-                "{} lines are not shown here: the output is slower than the bus; what is \
-                 written with -w is whole",
-                self.left_out
-            );
-            match self.sender.try_send(News::Say(missing)) {
+            match self.sender.try_send(News::Say(self.missing())) {
                 Ok(()) => self.left_out = 0,
                 Err(TrySendError::Full(_)) => {}
                 Err(TrySendError::Disconnected(_)) => return false,
@@ -59,6 +54,15 @@ impl Outlet {
             }
             Err(TrySendError::Disconnected(_)) => false,
         }
+    }
+
+    /// What is said where things are left out.
+    pub(crate) fn missing(&self) -> String {
+        format!(
+            "{} frames and exchanges are not shown here: the output is slower than the bus; what \
+             -w writes has them",
+            self.left_out
+        )
     }
 
     /// How many things were left out and not told yet.
@@ -86,7 +90,7 @@ mod tests {
             assert!(matches!(news.try_recv(), Ok(News::Say(text)) if text == n.to_string()));
         }
         assert!(outlet.give(say(7)));
-        assert!(matches!(news.try_recv(), Ok(News::Say(text)) if text.starts_with("5 lines")));
+        assert!(matches!(news.try_recv(), Ok(News::Say(text)) if text.starts_with("5 frames")));
         assert!(matches!(news.try_recv(), Ok(News::Say(text)) if text == "7"));
         assert_eq!(outlet.left_out(), 0);
         drop(news);
