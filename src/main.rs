@@ -4,17 +4,22 @@
 //! One file a subcommand. stdout is data, stderr is talk.
 //!
 //! Exit codes: 0 done; 1 it failed; 2 the command line was wrong; 3 done, but parts of the input
-//! could not be read and were skipped. `grep` and `diff` have those of grep(1) and diff(1).
+//! could not be read and were skipped; 4 `doctor` found something wrong. `grep` and `diff` have those of
+//! grep(1) and diff(1).
 
 #![allow(clippy::print_stderr)]
 
+mod baud;
+mod changes;
 mod complaints;
 mod convert;
 mod decode;
 mod dialect;
 mod diff;
 mod discover;
+mod doctor;
 mod encode;
+mod exec;
 mod explain;
 mod filter;
 mod formats;
@@ -28,6 +33,7 @@ mod stats;
 mod table;
 mod unzip;
 mod view;
+mod watch;
 mod window;
 
 use std::process::ExitCode;
@@ -50,9 +56,11 @@ Examples:
   k485 grep 'status!=OK' captures/         what went wrong, in every capture of a folder
   k485 convert bus.log bus.pcapng          the same capture for Wireshark
   k485 sniff /dev/ttyUSB0                  the live bus
+  k485 doctor /dev/ttyUSB0                 nothing but noise? what is wrong with the line
   k485 explain RETRUDE_ERR2                what a status, key, function or address means
 
-Exit codes: 0 done; 1 failed; 2 wrong command line; 3 done, but parts of the input were skipped.
+Exit codes: 0 done; 1 failed; 2 wrong command line; 3 done, but parts of the input were skipped;
+4 doctor found something wrong.
 grep: 0 found; 1 nothing found; 2 failed; 3 nothing found, and parts of the input were skipped.";
 
 #[derive(Debug, Subcommand)]
@@ -65,6 +73,8 @@ enum Command {
     Convert(convert::Args),
     /// Watch a live bus. Listens only: what it opens cannot write
     Sniff(sniff::Args),
+    /// Say what is wrong with a live bus: speed, swapped wires, noise, echoes, who does not answer
+    Doctor(doctor::Args),
     /// Count what captures hold: exchanges, errors, latencies, periods, noise, load
     Stats(stats::Args),
     /// Compare two captures: which exchanges, fields and timings differ
@@ -91,6 +101,7 @@ fn main() -> ExitCode {
         Command::Grep(args) => grep::run(&args),
         Command::Convert(args) => convert::run(&args),
         Command::Sniff(args) => sniff::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Stats(args) => stats::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Discover(args) => discover::run(&args),

@@ -9,7 +9,10 @@ use std::io::{self, Write};
 
 use k485_proto::address::Address;
 use k485_proto::exchange::{Outcome, Seen};
+use k485_sniffer::changes::Change;
+use k485_sniffer::fold::Polls;
 use k485_sniffer::format::jsonl;
+use k485_sniffer::trigger::Begin;
 
 use crate::output::{Color, Output};
 use text::Text;
@@ -71,6 +74,11 @@ impl View {
         shows(seen, self.frames)
     }
 
+    /// Whether it is JSON lines.
+    pub(crate) fn is_json(&self) -> bool {
+        matches!(self.face, Face::Json(_))
+    }
+
     /// Whether it is shown on a terminal.
     pub(crate) fn is_terminal(&self) -> bool {
         self.terminal
@@ -103,7 +111,33 @@ impl View {
             (Seen::Exchange(exchange), false, Face::Json(face)) => face.exchange(exchange),
             (Seen::Noise(record), _, Face::Text(face)) => face.noise(record),
             (Seen::Noise(record), _, Face::Json(face)) => face.noise(record),
+            (Seen::Gap(record), _, Face::Text(face)) => face.missing(record),
+            (Seen::Gap(record), _, Face::Json(face)) => face.gap(record),
             _ => Ok(()),
+        }
+    }
+
+    /// Tells of polls that were folded.
+    pub(crate) fn polls(&mut self, polls: &Polls) -> io::Result<()> {
+        match &mut self.face {
+            Face::Text(face) => face.polls(polls),
+            Face::Json(face) => face.polls(polls),
+        }
+    }
+
+    /// Tells what changed; with the name of the bus, if there are `several`.
+    pub(crate) fn change(&mut self, change: &Change<'_>, several: bool) -> io::Result<()> {
+        match &mut self.face {
+            Face::Text(face) => face.change(change, several),
+            Face::Json(face) => face.change(change),
+        }
+    }
+
+    /// A line where a trigger let out what is around a match; nothing in JSON.
+    pub(crate) fn trigger(&mut self, begin: &Begin) -> io::Result<()> {
+        match &mut self.face {
+            Face::Text(face) => face.trigger(begin),
+            Face::Json(_) => Ok(()),
         }
     }
 
@@ -121,7 +155,7 @@ pub(crate) fn shows(seen: &Seen, frames: bool) -> bool {
     match seen {
         Seen::Frame(_) => frames,
         Seen::Lone(_) | Seen::Exchange(_) => !frames,
-        Seen::Noise(_) => true,
+        Seen::Noise(_) | Seen::Gap(_) => true,
     }
 }
 
@@ -131,6 +165,7 @@ pub(crate) struct Tally {
     frames: u64,
     noise: u64,
     noise_bytes: u64,
+    gaps: u64,
     implausible: u64,
     outcomes: BTreeMap<&'static str, u64>,
     /// By address: the device's name, exchanges, and those that were answered.
@@ -162,6 +197,7 @@ impl Tally {
                     *answered += u64::from(exchange.response.is_some());
                 }
             }
+            Seen::Gap(_) => self.gaps += 1,
             Seen::Lone(_) => {}
         }
     }
@@ -181,6 +217,9 @@ impl fmt::Display for Tally {
         }
         let (bytes, places) = (counted(self.noise_bytes, "byte"), counted(self.noise, "place"));
         write!(f, ", noise: {bytes} in {places}")?;
+        if self.gaps > 0 {
+            write!(f, ", gaps: {}", self.gaps)?;
+        }
         if self.implausible > 0 {
             write!(f, ", implausible addresses: {}", self.implausible)?;
         }

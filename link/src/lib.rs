@@ -9,7 +9,9 @@
 //! - [`recorded`], [`paced`], [`echo`]: wrappers round any of them;
 //! - [`clock`]: the one clock that times are taken from;
 //! - [`error`]: what can go wrong, each with what to do;
-//! - [`ports`]: the serial ports of this machine.
+//! - [`ports`]: the serial ports of this machine;
+//! - [`uart`]: what a UART reads at another speed, or with its wires swapped; [`garble`]: a
+//!   pseudo-terminal that does so to its client.
 //!
 //! All of it blocks, with an end to every wait: no runtime.
 //!
@@ -18,6 +20,7 @@
 pub mod clock;
 pub mod echo;
 pub mod error;
+pub mod garble;
 mod ioctl;
 pub mod link;
 pub mod listen;
@@ -33,11 +36,13 @@ pub mod serial;
 mod symlink;
 pub mod tcp;
 mod tty;
+pub mod uart;
 mod wait;
 
 pub use clock::Clock;
 pub use echo::EchoOff;
 pub use error::{LinkError, NotATty, OpenError};
+pub use garble::{GarblingPty, Wires};
 pub use link::{Event, Hear, LineErrors, Link};
 pub use listen::Listener;
 pub use paced::Paced;

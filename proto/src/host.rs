@@ -1,8 +1,10 @@
 //! The vendor host's side of an exchange, without I/O: how long it waits, how often it sends, and
-//! which reply it takes for which request.
+//! which reply it takes for which request; and [`ask`], which does all that.
 //!
 //! Source: the vendor's live host on a bus (its module constants, and what it was seen to do with
 //! silence, foreign addresses, other functions and late replies).
+
+pub mod ask;
 
 use crate::address::Address;
 use crate::dialect::Dialect;
@@ -50,15 +52,20 @@ fn preloads(function: &Function) -> bool {
 /// EB) is answered from the box's own address, and function 52 as 53 (both seen of the firmware).
 #[must_use]
 pub fn answers(request: &Frame<'_>, reply: &Frame<'_>) -> bool {
-    let func = reply.func() == request.func() || (request.func() == 0x52 && reply.func() == 0x53);
-    let addr = match request.addr() {
-        _ if request.func() == 0xa0 => true,
+    is_reply_to(request.addr(), request.func(), reply)
+}
+
+/// [`answers`], by the request's address and function alone.
+fn is_reply_to(addr: Address, func: u8, reply: &Frame<'_>) -> bool {
+    let by_func = reply.func() == func || (func == 0x52 && reply.func() == 0x53);
+    let by_addr = match addr {
+        _ if func == 0xa0 => true,
         Address::FACTORY | Address::FACTORY_SILENT => {
             reply.addr().class() == Some(crate::address::Class::Box)
         }
         addr => reply.addr() == addr,
     };
-    func && addr
+    by_func && by_addr
 }
 
 /// Whether nobody answers: what goes to FC, FD or FF.

@@ -89,6 +89,14 @@ pub fn frame(observed: &Observed) -> Vec<Word> {
     words.0
 }
 
+/// What a frame's payload says: its fields, and what they left.
+#[must_use]
+pub fn payload(observed: &Observed) -> Vec<Word> {
+    let mut words = Words::default();
+    fields(&mut words, &observed.message());
+    words.0
+}
+
 /// One stretch of noise, with at most `shown` of its bytes. Nothing for a record of another kind.
 #[must_use]
 pub fn noise(record: &Record, shown: usize) -> Vec<Word> {
@@ -100,6 +108,16 @@ pub fn noise(record: &Record, shown: usize) -> Vec<Word> {
         let shown = shown.min(size);
         let more = if shown < size { "…" } else { "" };
         words.add(Role::Minor, format!("{}{more}", Hex(&record.bytes[..shown])));
+    }
+    words.0
+}
+
+/// One gap: why bytes are missing, and how many. Nothing for a record of another kind.
+#[must_use]
+pub fn gap(record: &Record) -> Vec<Word> {
+    let mut words = Words::default();
+    if let Verdict::Gap(gap) = record.verdict {
+        words.add(Role::Warn, format!("gap: {gap}"));
     }
     words.0
 }
@@ -221,7 +239,9 @@ fn outcome(words: &mut Words, exchange: &Exchange) {
     let (role, text) = match (exchange.outcome, &exchange.request) {
         (Outcome::Answered | Outcome::NoReplyExpected, _) => (Role::Plain, ""),
         (Outcome::Timeout, _) => (Role::Warn, "-> no reply"),
-        (Outcome::Unfinished, _) => (Role::Minor, "-> no reply before the capture ends"),
+        (Outcome::Unfinished, _) => {
+            (Role::Minor, "-> no reply before the capture ends or has a gap")
+        }
         (Outcome::Unsolicited, Some(_)) => (Role::Warn, "[late: the host had gone on]"),
         (Outcome::Unsolicited, None) => (Role::Warn, "[unsolicited]"),
         (Outcome::RequestNotSeen, _) => (Role::Warn, "[request not seen]"),

@@ -14,7 +14,7 @@
 //! missing here and added there.
 
 mod align;
-mod compare;
+pub(crate) mod compare;
 pub mod summary;
 
 use std::collections::VecDeque;
@@ -23,9 +23,10 @@ use std::sync::Arc;
 use k485_proto::exchange::{Exchange, Observed, Outcome, Seen};
 use k485_proto::record::Time;
 
+pub use crate::fields::Shown;
 use crate::stats::Stats;
 use crate::stats::row::is_polled;
-pub use compare::{Change, Shown};
+pub use compare::Change;
 use summary::{Summary, Tally};
 
 /// How many exchanges of each side are aligned at once.
@@ -230,7 +231,7 @@ impl Diff {
         let item = match seen {
             Seen::Exchange(exchange) => Some(Item::Exchange(Box::new(exchange.clone()))),
             Seen::Lone(frame) => Some(Item::Lone(frame.clone())),
-            Seen::Frame(_) | Seen::Noise(_) => None,
+            Seen::Frame(_) | Seen::Noise(_) | Seen::Gap(_) => None,
         };
         let polled = item.as_ref().and_then(Item::subject).is_some_and(is_polled);
         if polled && self.options.polls == Polls::Skip {

@@ -8,7 +8,7 @@ use super::{Exchange, LatencySource, Observed, Outcome, Seen, alone};
 use crate::dialect::Dialect;
 use crate::direction::{self, Source};
 use crate::frame::Frame;
-use crate::host;
+use crate::host::{self, Policy};
 use crate::record::{Direction, Time};
 
 /// How many requests that timed out are kept for a reply that comes late.
@@ -18,6 +18,8 @@ const EXPIRED: usize = 8;
 #[derive(Debug, Clone)]
 pub(super) struct Pending {
     pub(super) first: Arc<Observed>,
+    /// How long its host waits, and how often it sends.
+    pub(super) policy: Policy,
     /// When it was last sent.
     sent: Option<Time>,
     attempts: u32,
@@ -28,10 +30,7 @@ impl Pending {
     pub(super) fn expired(&self, now: Option<Time>) -> bool {
         match (self.sent, now) {
             (Some(sent), Some(now)) => {
-                let wait =
-                    i64::from(host::policy(&self.first.frame(), self.first.dialect).timeout_ms) * 5
-                        / 4
-                        + 20;
+                let wait = i64::from(self.policy.timeout_ms) * 5 / 4 + 20;
                 now.since(sent) > wait * Time::MILLISECOND
             }
             _ => false,
@@ -46,7 +45,7 @@ pub(super) struct Bus {
     pub(super) pending: Option<Pending>,
     expired: VecDeque<Pending>,
     /// Whether the sequence so far is without gaps: true once a frame was certain, false after
-    /// noise, which may have been a request or a reply.
+    /// noise or a gap, which may have been a request or a reply.
     pub(super) in_step: bool,
     /// When the last frame was seen.
     pub(super) last: Option<Time>,
@@ -95,8 +94,8 @@ impl Bus {
             let request = pending.first.frame();
             // The same bytes again are a retry, but where the host has none and the time tells
             // that it still waits.
-            let sends = host::policy(&request, self.dialect).sends;
-            let again = request == *frame && (sends > 1 || pending.sent.zip(time).is_none());
+            let again =
+                request == *frame && (pending.policy.sends > 1 || pending.sent.zip(time).is_none());
             host::answers(&request, frame) && !again && !pending.expired(time)
         });
         match direction::certain(frame, self.dialect) {
@@ -132,10 +131,9 @@ impl Bus {
 
     pub(super) fn request(&mut self, observed: Arc<Observed>, out: &mut VecDeque<Seen>) {
         let frame = observed.frame();
-        let policy = host::policy(&frame, self.dialect);
         if let Some(pending) = &mut self.pending
             && pending.first.frame() == frame
-            && pending.attempts < u32::from(policy.sends)
+            && pending.attempts < u32::from(pending.policy.sends)
         {
             pending.attempts += 1;
             pending.sent = observed.record.time;
@@ -147,7 +145,12 @@ impl Bus {
             let old = old.first.frame();
             (old.addr(), old.func()) != (frame.addr(), frame.func())
         });
-        let pending = Pending { sent: observed.record.time, first: observed.clone(), attempts: 1 };
+        let pending = Pending {
+            policy: host::policy(&frame, self.dialect),
+            sent: observed.record.time,
+            first: observed.clone(),
+            attempts: 1,
+        };
         if host::expects_no_reply(&frame) {
             out.push_back(Seen::Exchange(pending.end(Outcome::NoReplyExpected)));
         } else {
@@ -186,6 +189,19 @@ impl Bus {
             self.expired.pop_front();
         }
         self.expired.push_back(pending);
+    }
+
+    /// Forgets what went before a gap that began then. A wait that was over by then is a time-out;
+    /// of another, nobody knows how it ended.
+    pub(super) fn gap(&mut self, began: Option<Time>, out: &mut VecDeque<Seen>) {
+        if let Some(pending) = self.pending.take() {
+            let is_over = pending.expired(began);
+            let outcome = if is_over { Outcome::Timeout } else { Outcome::Unfinished };
+            out.push_back(Seen::Exchange(pending.end(outcome)));
+        }
+        self.expired.clear();
+        self.in_step = false;
+        self.last = None;
     }
 
     /// Whether a reply comes from another address than the open request of its function went to,

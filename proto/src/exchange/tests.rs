@@ -1,5 +1,6 @@
 use super::*;
 use crate::deframer;
+use crate::host::Policy;
 use crate::message::kind::hex_bytes;
 use crate::record::Call;
 use alloc::format;
@@ -48,6 +49,7 @@ fn exchanges(records: Vec<Record>) -> Vec<String> {
                 ));
             }
             Seen::Noise(_) => out.push("noise".to_string()),
+            Seen::Gap(_) => out.push("gap".to_string()),
             Seen::Lone(o) => {
                 out.push(format!("lone {}/{:02x}", o.frame().addr(), o.frame().func()))
             }
@@ -162,6 +164,54 @@ fn late_doubled_and_orphaned_replies() {
 }
 
 #[test]
+fn nothing_is_paired_across_a_gap() {
+    use crate::record::{Gap, GapReason};
+    let gap = |ms: i64, away: Option<i64>| {
+        let gap = Gap {
+            reason: GapReason::Unplugged,
+            ns: away.map(|ms| ms * Time::MILLISECOND),
+            bytes: None,
+        };
+        Record::of_gap(gap, Some(Time(ms * Time::MILLISECOND)), Arc::from(""))
+    };
+    let with_gap = |before: &[&str], between: Record, after: &[&str]| {
+        let mut all = records(before);
+        all.push(between);
+        all.extend(records(after));
+        exchanges(all)
+    };
+    let (poll, state) = (format!("0 {POLL}"), format!("20 {STATE}"));
+    // The reply may be to another request, in the gap.
+    assert_eq!(
+        with_gap(&[&poll], gap(10, None), &[&state]),
+        ["box1/0a>- unfinished", "gap", "->box1/0a request_not_seen"]
+    );
+    // The wait was over when the gap began; no reply comes late any more.
+    assert_eq!(
+        with_gap(&["0 f7040300a2da"], gap(1_000, Some(500)), &["1001 f7040300a2da"]),
+        ["box4/a2>- timeout", "gap", "box4/a2>- unfinished"]
+    );
+    assert_eq!(
+        with_gap(&["0 f7040300a2da"], gap(1_000, Some(990)), &[]),
+        ["box4/a2>- unfinished", "gap"]
+    );
+    assert_eq!(
+        with_gap(
+            &["0 f70103ff0571", "2050 f70203ff0571"],
+            gap(2_060, None),
+            &["2300 f7010400050217"]
+        ),
+        ["box1/05>- timeout", "box2/05>- unfinished", "gap", "->box1/05 request_not_seen"]
+    );
+    // Neither the sequence nor the silence tells a direction: the gap is no silence.
+    let seen = with_gap(&[&poll, &state], gap(9_000, Some(8_000)), &[&format!("9001 {STALL}")]);
+    assert_eq!(seen, ["box1/0a>box1/0a answered 20ms", "gap", "lone motor1/11"]);
+    // Another bus has none.
+    let other = Record { bus: Arc::from("b"), ..gap(10, None) };
+    assert_eq!(with_gap(&[&poll], other, &[&state]), ["gap", "box1/0a>box1/0a answered 20ms"]);
+}
+
+#[test]
 fn broadcasts_expect_nothing() {
     let seen = exchanges(records(&["f7ff04000e0189", "f7ff04000b01c8"]));
     assert_eq!(seen, ["all/0e>- no_reply_expected", "all/0b>- no_reply_expected"]);
@@ -257,4 +307,36 @@ fn buses_without_number_are_not_all_followed() {
     let ended = core::iter::from_fn(|| pairer.pull());
     let ended = ended.filter(|seen| matches!(seen, Seen::Exchange(_))).count();
     assert_eq!(ended, 10 * BUSES, "no request is lost");
+}
+
+/// Who asks itself says how it waits: what is open, how often it sends, when it gives up.
+#[test]
+fn a_host_that_waits_otherwise() {
+    let mut pairer = Pairer::new();
+    let push = |pairer: &mut Pairer, lines: &[&str]| {
+        records(lines).into_iter().for_each(|record| pairer.push(record));
+    };
+    let outcomes = |pairer: &mut Pairer| -> Vec<(Outcome, Option<u32>)> {
+        let seen = core::iter::from_fn(|| pairer.pull());
+        let ends = seen.filter_map(|seen| match seen {
+            Seen::Exchange(exchange) => Some((exchange.outcome, exchange.attempts)),
+            _ => None,
+        });
+        ends.collect()
+    };
+    assert!(pairer.open("").is_none());
+    push(&mut pairer, &["0 f7010300a2da"]);
+    assert_eq!(pairer.open("").unwrap().frame().func(), 0xa2);
+    assert!(pairer.open("other").is_none());
+    // The vendor's host would have given up, and sends it once.
+    pairer.set_policy("", Policy { timeout_ms: 10_000, sends: 3 });
+    pairer.tick(Time(9_000 * Time::MILLISECOND));
+    push(&mut pairer, &["10005 f7010300a2da", "20010 f7010300a2da"]);
+    assert_eq!(outcomes(&mut pairer), []);
+    pairer.give_up("");
+    assert_eq!(outcomes(&mut pairer), [(Outcome::Timeout, Some(3))]);
+    assert!(pairer.open("").is_none());
+    pairer.give_up("");
+    pairer.set_policy("", Policy { timeout_ms: 1, sends: 1 });
+    assert_eq!(outcomes(&mut pairer), []);
 }

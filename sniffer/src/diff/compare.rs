@@ -1,14 +1,13 @@
 //! Two exchanges that belong together, thing by thing.
 
-use std::fmt;
-
+use k485_proto::dialect::Dialect;
 use k485_proto::exchange::{Exchange, Observed, Outcome};
-use k485_proto::frame::Hex;
-use k485_proto::message::Value;
-use serde::{Serialize, Serializer};
+use k485_proto::frame::Frame;
+use k485_proto::message::Message;
+use serde::Serialize;
 
 use super::{Item, Options};
-use crate::stats::report::{decimal, milliseconds};
+use crate::fields::{Shown, flat};
 
 /// One thing that differs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -23,63 +22,6 @@ pub struct Change {
     pub delta: Option<f64>,
 }
 
-/// What an exchange has.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Shown {
-    /// A field's value.
-    Value(Value),
-    /// A name.
-    Text(String),
-    /// A number of times.
-    Count(u32),
-    /// Nanoseconds, shown as milliseconds.
-    Nanos(i64),
-}
-
-impl fmt::Display for Shown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Shown::Value(value) => value.fmt(f),
-            Shown::Text(text) => f.write_str(text),
-            Shown::Count(count) => count.fmt(f),
-            Shown::Nanos(nanos) => write!(f, "{} ms", decimal(nanos / 100_000, 1)),
-        }
-    }
-}
-
-impl Serialize for Shown {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Shown::Value(value) => value.serialize(serializer),
-            Shown::Text(text) => text.serialize(serializer),
-            Shown::Count(count) => count.serialize(serializer),
-            Shown::Nanos(nanos) => milliseconds(nanos, serializer),
-        }
-    }
-}
-
-impl Shown {
-    fn number(&self) -> Option<f64> {
-        match self {
-            Shown::Value(Value::Int(n)) => Some(*n as f64),
-            Shown::Value(Value::Float(x)) => Some(f64::from(*x)),
-            Shown::Count(count) => Some(f64::from(*count)),
-            Shown::Nanos(nanos) => Some(*nanos as f64 / 1e6),
-            Shown::Value(_) | Shown::Text(_) => None,
-        }
-    }
-
-    /// Equal to the bit: a NaN is itself.
-    fn same(&self, other: &Shown) -> bool {
-        match (self, other) {
-            (Shown::Value(Value::Float(a)), Shown::Value(Value::Float(b))) => {
-                a.to_bits() == b.to_bits()
-            }
-            _ => self == other,
-        }
-    }
-}
-
 /// What differs between two items that belong together.
 pub(super) fn compare(a: &Item, b: &Item, options: &Options) -> Vec<Change> {
     let mut changes = Vec::new();
@@ -89,18 +31,15 @@ pub(super) fn compare(a: &Item, b: &Item, options: &Options) -> Vec<Change> {
     if let (Some(a), Some(b)) = (a.reply(), b.reply()) {
         // Most replies are the same to the last byte, in reply to the same.
         if a.frame() != b.frame() || a.dir != b.dir {
-            let status = |reply: &Observed| {
-                Shown::Text(reply.dialect.status_name(reply.frame().status()).into_owned())
-            };
-            note("status", Some(status(a)), Some(status(b)), &mut changes);
-            fields(a, b, &mut changes);
+            replies(&Said::of(a), &Said::of(b), &mut changes);
         }
     }
     changes.retain(|change| !options.ignores(&change.name));
     changes
 }
 
-fn note(name: &str, a: Option<Shown>, b: Option<Shown>, changes: &mut Vec<Change>) {
+/// Notes one thing, if it differs.
+pub(crate) fn note(name: &str, a: Option<Shown>, b: Option<Shown>, changes: &mut Vec<Change>) {
     let same = match (&a, &b) {
         (Some(a), Some(b)) => a.same(b),
         (a, b) => a.is_none() && b.is_none(),
@@ -130,9 +69,29 @@ fn ending(a: &Exchange, b: &Exchange, options: &Options, changes: &mut Vec<Chang
     }
 }
 
-/// Differences of what two replies say.
-fn fields(a: &Observed, b: &Observed, changes: &mut Vec<Change>) {
-    let (mine, mut theirs) = (flat(a), flat(b));
+/// A reply that is compared, with what it says.
+pub(crate) struct Said<'a> {
+    /// The frame.
+    pub(crate) frame: Frame<'a>,
+    /// What it says.
+    pub(crate) message: Message<'a>,
+    /// Whose names its STATUS is told in.
+    pub(crate) dialect: &'static Dialect,
+}
+
+impl<'a> Said<'a> {
+    fn of(reply: &'a Observed) -> Said<'a> {
+        Said { frame: reply.frame(), message: reply.message(), dialect: reply.dialect }
+    }
+}
+
+/// Differences of two replies: STATUS, and what they say.
+pub(crate) fn replies(a: &Said<'_>, b: &Said<'_>, changes: &mut Vec<Change>) {
+    let status = |reply: &Said<'_>| {
+        Shown::Text(reply.dialect.status_name(reply.frame.status()).into_owned())
+    };
+    note("status", Some(status(a)), Some(status(b)), changes);
+    let (mine, mut theirs) = (flat(&a.message), flat(&b.message));
     for (name, value) in mine {
         let at = theirs.iter().position(|(other, _)| *other == name);
         let other = at.map(|at| theirs.remove(at).1);
@@ -140,29 +99,5 @@ fn fields(a: &Observed, b: &Observed, changes: &mut Vec<Change>) {
     }
     for (name, value) in theirs {
         note(&name, None, Some(value), changes);
-    }
-}
-
-/// The fields of a reply by name, groups part by part; bytes that no field takes as `data`.
-fn flat(reply: &Observed) -> Vec<(String, Shown)> {
-    let message = reply.message();
-    let mut out = Vec::new();
-    for field in &message.fields {
-        flatten(field.field.name.to_owned(), field.value.clone(), &mut out);
-    }
-    if !message.rest.is_empty() {
-        out.push(("data".to_owned(), Shown::Text(Hex(message.rest).to_string())));
-    }
-    out
-}
-
-fn flatten(name: String, value: Value, out: &mut Vec<(String, Shown)>) {
-    match value {
-        Value::Group(parts) => {
-            for (part, value) in parts {
-                flatten(format!("{name}.{part}"), value, out);
-            }
-        }
-        value => out.push((name, Shown::Value(value))),
     }
 }
