@@ -1,59 +1,73 @@
-//! `k485 sniff`: the live bus. It listens: what it opens cannot write.
+//! `k485 sniff`: the live bus, for a look or for days. It listens: what it opens cannot write.
 
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::path::PathBuf;
+mod core;
+mod keep;
+mod outlet;
+
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
-use k485_link::{Clock, Controls, Event, Listener};
+use anyhow::{Context, anyhow, bail};
+use k485_link::{Clock, Hear};
 use k485_proto::dialect::Dialect;
-use k485_proto::exchange::Pairer;
-use k485_sniffer::framer::{Chunk, Framer, Place};
+use k485_proto::record::Time;
+use k485_sniffer::live::decoder::Port;
+use k485_sniffer::live::{Decoder, Queue, Reader};
 
+use self::core::{Core, End};
+use self::keep::KeepArgs;
+use self::outlet::{News, outlet};
 use crate::baud::{self, Baud};
+use crate::bus::{self, LineArgs, PortWord};
 use crate::changes::Action;
 use crate::decode::ViewArgs;
 use crate::dialect::DialectArg;
 use crate::filter::FilterArgs;
-use crate::input::{Sink, pull};
-use crate::watch::{Watch, WatchArgs};
+use crate::input::Sink;
+use crate::length::Length;
+use crate::watch::{Setting, Watch, WatchArgs};
 
-/// How long a read waits: the longest that Ctrl-C takes to end it.
-const WAIT: Duration = Duration::from_millis(50);
-/// After this silence an open frame gets no more bytes. The box's own parser gives up after 120 ms
-/// inside a frame.
-const SILENCE: Duration = Duration::from_millis(150);
-/// Bytes of one read: more than the bus carries in a second.
-const CHUNK: usize = 32 * 1024;
+/// The longest that the screen waits for news: keys and times are looked at then.
+const WAIT: Duration = Duration::from_millis(25);
 
 /// What `k485 sniff` takes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The port is opened for reading only and RTS and DTR go to the receive level at once. Ctrl-C ends it
-with a summary.
+A serial port is opened for reading only, and RTS and DTR go to the receive level at once. A port that
+goes away is waited for. Ctrl-C ends it with a summary.
 
 Examples:
   k485 sniff /dev/ttyUSB0
   k485 sniff /dev/ttyUSB0 --baud auto
   k485 sniff /dev/ttyUSB0 -F 'status!=OK || noise'
-  k485 sniff /dev/ttyUSB0 --quiet-polls
-  k485 sniff /dev/ttyUSB0 --changes
-  k485 sniff /dev/ttyUSB0 --trigger 'status!=OK' --pre 30s --post 10s
+  k485 sniff /dev/ttyUSB0 -w bus.pcapng --quiet-polls
+  k485 sniff /dev/ttyUSB0 -w days.pcapng --rotate 1h --ring 48 --min-free 1G
+  k485 sniff --port a=/dev/ttyUSB0 --port b=tcp:printer:3333 --changes
+  k485 sniff /dev/ttyUSB0 -w jam.pcapng --trigger 'status!=OK' --pre 30s --post 10s
   k485 sniff /dev/ttyUSB0 -F 'status!=OK' --exec mail --exec-arg -s --exec-arg CFS --exec-arg me
-  k485 sniff /dev/ttyUSB0 -w bus.raw --to json > bus.jsonl")]
+  k485 sniff captures/sample-load.hex --pace
+
+Exit codes: 0 done; 1 a port could not be opened, or not everything could be kept; 2 wrong command
+line.")]
 pub(crate) struct Args {
-    /// A serial port or pseudo-terminal
-    port: PathBuf,
+    /// A serial port, a pseudo-terminal, tcp:HOST:PORT, - (stdin), or a capture to play
+    #[arg(required_unless_present = "ports", conflicts_with = "ports")]
+    port: Option<PortWord>,
+    /// A port with a name for its bus; several are heard together, merged by time
+    #[arg(long = "port", value_name = "NAME=PORT", value_parser = bus::named)]
+    ports: Vec<(String, PortWord)>,
     /// The bus's speed, or `auto`: listen at one after the other until frames come out
     #[arg(short, long, default_value = "230400")]
     baud: Baud,
-    /// Write the bytes as they come to this file too, as `decode` reads them
-    #[arg(short, long, value_name = "FILE")]
-    write: Option<PathBuf>,
+    #[command(flatten)]
+    line: LineArgs,
+    /// End after this time: 10s, 1h
+    #[arg(long = "for", value_name = "TIME")]
+    length: Option<Length>,
     #[command(flatten)]
     filter: FilterArgs,
     #[command(flatten)]
@@ -62,126 +76,145 @@ pub(crate) struct Args {
     view: ViewArgs,
     #[command(flatten)]
     watch: WatchArgs,
+    #[command(flatten)]
+    keep: KeepArgs,
 }
 
-/// Listens until Ctrl-C, or until the port is gone.
+/// Listens until Ctrl-C, until the sources end, or until enough was seen.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     // What cannot be read ends it before anything is opened.
     let dialect = args.dialect.load()?;
     let filter = args.filter.read(args.view.frames, dialect)?;
     let plan = args.watch.plan(&args.view, filter, dialect)?;
     let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
-    ctrlc::set_handler(move || flag.store(true, Ordering::SeqCst))
-        .context("cannot watch for Ctrl-C")?;
+    end_by_signal(&stop)?;
     let clock = Clock::new();
-    let mut port = Listener::open(&args.port, args.baud.first(), clock)?;
+    let mut ports = args.open(clock, dialect, &stop)?;
+    if stop.load(Ordering::SeqCst) {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (trigger, ring) = plan.trigger().unzip();
+    let baud = ports.iter().find_map(|(_, link)| link.baud());
     // Before the first read: a capture must not start and then fail to be kept.
-    let mut file = match &args.write {
-        // Nothing already captured is overwritten.
-        Some(path) => {
-            Some(OpenOptions::new().write(true).create_new(true).open(path).with_context(|| {
-                let name = path.display();
-                format!("cannot create {name} (a capture is never overwritten: choose a new name)")
-            })?)
-        }
-        None => None,
+    let keeping = args.keep.begin(baud, ring, clock)?;
+    let live = ports.iter().all(|(_, link)| link.is_live());
+    let several = ports.len() > 1;
+    let names: Vec<String> = ports.iter().map(|(name, _)| name.clone()).collect();
+    let setting =
+        Setting { title: names.join(" "), several, live, clock, stop: Arc::clone(&stop) };
+    let mut watch = plan.open(setting)?;
+    let until = args.length.map(|Length(nanos)| Time(clock.now().0.saturating_add(nanos)));
+    let queue = Arc::new(Queue::new());
+    let port = |(name, link): &(String, Box<dyn Hear>)| Port {
+        name: Arc::from(name.as_str()),
+        baud: link.baud(),
     };
-    if args.baud == Baud::Auto {
-        eprintln!("k485: looking for the speed of the bus; what is heard meanwhile is not kept");
-        match baud::find(&mut port, dialect, &stop)? {
-            Some(found) => {
-                let sure = if found.sure { "" } else { ", which is not sure" };
-                eprintln!("k485: the bus runs at {} baud{sure}: {found}", found.baud);
+    let decoder = Decoder::new(ports.iter().map(port).collect(), dialect);
+    let start = |(number, (_, link)): (usize, (String, Box<dyn Hear>))| {
+        Reader::start(link, number, clock, Arc::clone(&queue), Arc::clone(&stop))
+    };
+    let readers = ports.drain(..).enumerate().map(start).collect::<Result<Vec<_>, _>>();
+    let readers = readers.context("cannot start a thread for the port")?;
+    let (outlet, news) = outlet(!live);
+    let stopping = Arc::clone(&stop);
+    let end = End::default();
+    let core =
+        Core { queue, stop: stopping, clock, decoder, names, trigger, keeping, outlet, until, end };
+    let core = thread::Builder::new().name("decoder".to_owned()).spawn(move || core.run());
+    let core = core.context("cannot start the decoder's thread")?;
+    let shown = show(&news, &mut watch, &stop);
+    // Whatever ended the screen ends the rest.
+    stop.store(true, Ordering::SeqCst);
+    drop(news);
+    let end = core.join().map_err(|_| anyhow!("the decoder failed; see above"))?;
+    readers.into_iter().for_each(Reader::join);
+    let ended = watch.finish(shown.is_ok());
+    eprintln!("{}", end.tally);
+    for what in &end.said {
+        eprintln!("k485: {what}");
+    }
+    for (port, errors) in &end.spoiled {
+        eprintln!("k485: {port}: the line spoiled {errors}, in all");
+    }
+    shown.and(ended)?;
+    Ok(if end.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+impl Args {
+    /// Opens the ports, at the bus's speed, and says how.
+    fn open(
+        &self,
+        clock: Clock,
+        dialect: &'static Dialect,
+        stop: &AtomicBool,
+    ) -> anyhow::Result<Vec<(String, Box<dyn Hear>)>> {
+        let mut ports = Vec::new();
+        let one = self.port.iter().map(|word| (None, word));
+        let named = self.ports.iter().map(|(name, word)| (Some(name), word));
+        for (name, word) in one.chain(named) {
+            let mut link = bus::listen(word, self.baud.first(), &self.line, clock)?;
+            if self.baud == Baud::Auto {
+                find_speed(link.as_mut(), dialect, stop)?;
             }
-            None => return Ok(ExitCode::SUCCESS),
+            let own = || link.name().to_owned();
+            ports.push((name.cloned().unwrap_or_else(own), link));
         }
-    }
-    tell(&port);
-    let mut shown = plan.open(args.port.display().to_string(), false, clock, &stop)?;
-    let result = listen(&mut port, dialect, &clock, &stop, &mut shown, &mut |bytes| match (
-        &mut file,
-        &args.write,
-    ) {
-        (Some(file), Some(path)) => {
-            file.write_all(bytes).with_context(|| format!("cannot write {}", path.display()))
+        let mut names: Vec<&String> = ports.iter().map(|(name, _)| name).collect();
+        names.sort();
+        if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            bail!("two ports are named {}: give each a name of its own", pair[0]);
         }
-        _ => Ok(()),
-    });
-    shown.finish(result.is_ok())?;
-    result?;
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Says what was opened, and what the user should know about it.
-fn tell(port: &Listener) {
-    let name = port.port().display();
-    let lines = match port.controls() {
-        Controls::Set => "RTS and DTR at the receive level",
-        Controls::NotSupported => "no RTS and DTR here",
-    };
-    eprintln!("listening on {name} at {} baud, read-only, {lines}; Ctrl-C ends", port.baud());
-    if let Some(window) = port.echo_window() {
-        eprintln!(
-            "k485: {name} was found echoing, as a fresh port is, and was for up to {} us after it \
-             was opened: a byte heard in that time may have gone back onto the bus. It does not \
-             echo any more, at this or a later opening",
-            window.as_micros()
-        );
+        Ok(ports)
     }
 }
 
-/// The loop: bytes to records to what is shown.
-fn listen(
-    port: &mut Listener,
+/// Sets a link to the speed at which frames are heard, and says which that is.
+fn find_speed(
+    link: &mut dyn Hear,
     dialect: &'static Dialect,
-    clock: &Clock,
     stop: &AtomicBool,
-    shown: &mut Watch,
-    keep: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let name = port.port().display().to_string();
-    let mut framer = Framer::new(Arc::from(name.as_str()));
-    let mut pairer = Pairer::with_dialect(dialect);
-    let mut buf = vec![0; CHUNK];
-    let mut offset = 0;
-    let mut heard = Instant::now();
-    let mut result = Ok(());
-    while !stop.load(Ordering::SeqCst) && result.is_ok() {
-        match port.read(&mut buf, WAIT) {
-            Ok(Event::Bytes { n, time }) => {
-                let bytes = &buf[..n];
-                // What was heard is kept even where it cannot be shown.
-                result = keep(bytes);
-                heard = Instant::now();
-                let place = Place::Stream(offset);
-                offset += n as u64;
-                let chunk = Chunk { time: Some(time), dir: None, place, bytes };
-                framer.push(chunk, |record| pairer.push(record));
-            }
-            Ok(Event::Idle) => {
-                if heard.elapsed() >= SILENCE {
-                    framer.idle(|record| pairer.push(record));
-                }
-                pairer.tick(clock.now());
-            }
-            Ok(Event::Closed) => {
-                result =
-                    Err(anyhow::anyhow!("{name} is gone: unplugged, or its other end was closed"))
-            }
-            Err(error) => result = Err(error.into()),
-        }
-        pull(&mut pairer, shown)?;
-        if shown.tick()? == Action::Quit {
-            break;
-        }
-    }
-    framer.idle(|record| pairer.push(record));
-    pairer.finish();
-    pull(&mut pairer, shown)?;
-    shown.flush()?;
-    if let Err(error) = result {
-        bail!(error);
+    let name = link.name().to_owned();
+    eprintln!("k485: {name}: looking for the speed; what is heard meanwhile is not kept");
+    if let Some(found) = baud::find(link, dialect, stop)? {
+        let sure = if found.sure { "" } else { ", which is not sure" };
+        eprintln!("k485: {name} runs at {} baud{sure}: {found}", found.baud);
     }
     Ok(())
+}
+
+/// Ctrl-C and its like end it in order; a second one at once, for when the output is stuck.
+fn end_by_signal(stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
+    let flag = Arc::clone(stop);
+    let handler = move || {
+        if flag.swap(true, Ordering::SeqCst) {
+            std::process::exit(130);
+        }
+    };
+    ctrlc::set_handler(handler).context("cannot watch for Ctrl-C")
+}
+
+/// Shows what comes until nothing more does.
+fn show(news: &Receiver<News>, watch: &mut Watch, stop: &AtomicBool) -> anyhow::Result<()> {
+    let mut ticked = Instant::now();
+    loop {
+        let first = match news.recv_timeout(WAIT) {
+            Ok(first) => Some(first),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+        };
+        for news in first.into_iter().chain(news.try_iter()) {
+            match news {
+                News::Seen(seen) => watch.seen(&seen)?,
+                News::Say(what) => watch.say(&what)?,
+            }
+            if ticked.elapsed() >= WAIT {
+                break;
+            }
+        }
+        ticked = Instant::now();
+        if watch.tick()? == Action::Quit {
+            stop.store(true, Ordering::SeqCst);
+        }
+    }
 }

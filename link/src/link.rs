@@ -3,6 +3,7 @@
 //! The two are apart, so that what only listens has no way to speak: a sniffer is given a
 //! [`Hear`], whoever takes part a [`Link`].
 
+use std::fmt;
 use std::time::Duration;
 
 use k485_proto::record::Time;
@@ -102,19 +103,6 @@ pub struct LineErrors {
 }
 
 impl LineErrors {
-    /// What was counted since `earlier`; a counter that wrapped or began anew counts from zero.
-    #[must_use]
-    pub fn since(&self, earlier: &LineErrors) -> LineErrors {
-        let more = |now: u32, then: u32| now.checked_sub(then).unwrap_or(now);
-        LineErrors {
-            framing: more(self.framing, earlier.framing),
-            parity: more(self.parity, earlier.parity),
-            overrun: more(self.overrun, earlier.overrun),
-            buffer_overrun: more(self.buffer_overrun, earlier.buffer_overrun),
-            breaks: more(self.breaks, earlier.breaks),
-        }
-    }
-
     /// Both together.
     #[must_use]
     pub fn plus(&self, more: &LineErrors) -> LineErrors {
@@ -143,6 +131,25 @@ impl LineErrors {
             buffer_overrun: self.buffer_overrun.wrapping_sub(earlier.buffer_overrun),
             breaks: self.breaks.wrapping_sub(earlier.breaks),
         }
+    }
+}
+
+/// `3 framing errors, 17 bytes overrun`; `nothing` where all is zero.
+impl fmt::Display for LineErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = [
+            (self.framing, "bytes with a wrong stop bit (framing)"),
+            (self.parity, "bytes with wrong parity"),
+            (self.overrun, "bytes lost by the UART (overrun)"),
+            (self.buffer_overrun, "bytes lost by its driver (buffer overrun)"),
+            (self.breaks, "breaks"),
+        ];
+        let mut between = "";
+        for (count, what) in counts.into_iter().filter(|(count, _)| *count > 0) {
+            write!(f, "{between}{count} {what}")?;
+            between = ", ";
+        }
+        if between.is_empty() { f.write_str("nothing") } else { Ok(()) }
     }
 }
 

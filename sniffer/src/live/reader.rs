@@ -126,7 +126,7 @@ impl Reading {
 
     fn look_at_counters(&mut self) {
         let Some(now) = self.link.line_errors() else { return };
-        let errors = now.since(&self.errors);
+        let errors = now.since(self.errors);
         self.errors = now;
         if !errors.is_empty() {
             self.tell(Heard::Spoiled { time: self.clock.now(), errors });
