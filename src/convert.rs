@@ -178,6 +178,7 @@ fn holds(filter: Option<&Filter>, item: &Item) -> bool {
     filter.is_none_or(|filter| match item {
         Item::Frame(frame) => filter.matches_frame(frame),
         Item::Noise(record) => filter.matches_noise(record),
+        Item::Gap(record) => filter.matches_gap(record),
         // Nothing was seen that a condition could speak of.
         Item::NoReply(_) => false,
     })

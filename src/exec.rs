@@ -111,6 +111,7 @@ impl Exec {
         match seen {
             Seen::Frame(frame) | Seen::Lone(frame) => line.frame(frame)?,
             Seen::Noise(record) => line.noise(record)?,
+            Seen::Gap(record) => line.gap(record)?,
             Seen::Exchange(exchange) => line.exchange(exchange)?,
         }
         match self.queue.try_send(line.into_inner()) {

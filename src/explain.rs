@@ -180,6 +180,7 @@ pub(crate) fn function(function: &Function, out: &mut Vec<u8>) -> io::Result<()>
         "  the vendor's host waits {} s and {again}",
         f64::from(function.timeout_ms) / 1000.0
     )?;
+    writeln!(out, "  effect: {}", function.effect_line())?;
     if !function.unknown.is_empty() {
         writeln!(out, "  not known: {}", function.unknown)?;
     }

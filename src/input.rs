@@ -53,7 +53,7 @@ pub(crate) trait Sink {
     }
     /// The next input begins; told only where there are several.
     fn heading(&mut self, name: &str) -> anyhow::Result<()>;
-    /// A frame, an exchange or noise.
+    /// A frame, an exchange, noise or a gap.
     fn seen(&mut self, seen: &Seen) -> anyhow::Result<()>;
     /// Something is about to be said on stderr: what was shown so far goes out first.
     fn flush(&mut self) -> anyhow::Result<()>;

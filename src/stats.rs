@@ -170,6 +170,14 @@ fn totals(report: &Report, out: &mut dyn Write) -> anyhow::Result<()> {
     if totals.noise_places > 0 {
         writeln!(out, "noise: {} bytes in {} places", totals.noise_bytes, totals.noise_places)?;
     }
+    if totals.gaps > 0 {
+        let long = totals.gap_ns.map(|ns| format!("{} s", table::seconds(ns)));
+        let lost = totals.lost_bytes.map(|bytes| format!("{bytes} bytes"));
+        let known: Vec<String> = long.into_iter().chain(lost).collect();
+        let known =
+            if known.is_empty() { String::new() } else { format!(" ({} lost)", known.join(", ")) };
+        writeln!(out, "gaps: {}{known}", totals.gaps)?;
+    }
     let duration = report.duration_ns.map_or_else(unknown, |nanos| {
         format!("{} s, {} to {}", table::seconds(nanos), moment(report.first), moment(report.last))
     });

@@ -111,6 +111,8 @@ impl View {
             (Seen::Exchange(exchange), false, Face::Json(face)) => face.exchange(exchange),
             (Seen::Noise(record), _, Face::Text(face)) => face.noise(record),
             (Seen::Noise(record), _, Face::Json(face)) => face.noise(record),
+            (Seen::Gap(record), _, Face::Text(face)) => face.missing(record),
+            (Seen::Gap(record), _, Face::Json(face)) => face.gap(record),
             _ => Ok(()),
         }
     }
@@ -153,7 +155,7 @@ pub(crate) fn shows(seen: &Seen, frames: bool) -> bool {
     match seen {
         Seen::Frame(_) => frames,
         Seen::Lone(_) | Seen::Exchange(_) => !frames,
-        Seen::Noise(_) => true,
+        Seen::Noise(_) | Seen::Gap(_) => true,
     }
 }
 
@@ -163,6 +165,7 @@ pub(crate) struct Tally {
     frames: u64,
     noise: u64,
     noise_bytes: u64,
+    gaps: u64,
     implausible: u64,
     outcomes: BTreeMap<&'static str, u64>,
     /// By address: the device's name, exchanges, and those that were answered.
@@ -194,6 +197,7 @@ impl Tally {
                     *answered += u64::from(exchange.response.is_some());
                 }
             }
+            Seen::Gap(_) => self.gaps += 1,
             Seen::Lone(_) => {}
         }
     }
@@ -213,6 +217,9 @@ impl fmt::Display for Tally {
         }
         let (bytes, places) = (counted(self.noise_bytes, "byte"), counted(self.noise, "place"));
         write!(f, ", noise: {bytes} in {places}")?;
+        if self.gaps > 0 {
+            write!(f, ", gaps: {}", self.gaps)?;
+        }
         if self.implausible > 0 {
             write!(f, ", implausible addresses: {}", self.implausible)?;
         }

@@ -257,7 +257,7 @@ fn size(seen: &Seen) -> usize {
     let frame = |frame: &Observed| FRAME_SIZE + 2 * frame.record.bytes.len();
     match seen {
         Seen::Frame(observed) | Seen::Lone(observed) => frame(observed),
-        Seen::Noise(record) => FRAME_SIZE + record.bytes.len(),
+        Seen::Noise(record) | Seen::Gap(record) => FRAME_SIZE + record.bytes.len(),
         Seen::Exchange(exchange) => {
             let frames = [&exchange.request, &exchange.response].into_iter().flatten();
             FRAME_SIZE + frames.map(|observed| frame(observed)).sum::<usize>()

@@ -152,7 +152,7 @@ impl Window {
         }
         let time = match seen {
             Seen::Frame(frame) | Seen::Lone(frame) => frame.record.time,
-            Seen::Noise(record) => record.time,
+            Seen::Noise(record) | Seen::Gap(record) => record.time,
             Seen::Exchange(exchange) => exchange.time,
         };
         let Some(time) = time else {

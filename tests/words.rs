@@ -319,7 +319,14 @@ fn explained() {
                 "from status 1A RETRUDE_ERR7: ",
             ],
         ),
-        ("A2", &["function A2 ONLINE_CHECK (addressing): ", "waits 0.1 s and sends once"]),
+        (
+            "A2",
+            &[
+                "function A2 ONLINE_CHECK (addressing): ",
+                "waits 0.1 s and sends once",
+                "effect: read",
+            ],
+        ),
         ("extrude-process", &["function 10 EXTRUDE_PROCESS (box): ", "reply FeedPoll (stage=5):"]),
         ("011002", &["material 011002: target speed 360 mm/min [host]"]),
         ("T1A", &["slot T1A: slot A of box1 (address 01), mask 01 on the wire"]),

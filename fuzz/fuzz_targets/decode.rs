@@ -110,6 +110,7 @@ fn check_frame(observed: &Observed) {
 struct Given {
     frames: Vec<Arc<Observed>>,
     noises: usize,
+    gaps: usize,
     lone: Vec<Arc<Observed>>,
     exchanges: Vec<Exchange>,
 }
@@ -128,6 +129,11 @@ impl Given {
                     }
                     check_line(|writer| writer.noise(&record));
                     self.noises += 1;
+                }
+                Seen::Gap(record) => {
+                    check_words(&line::gap(&record));
+                    check_line(|writer| writer.gap(&record));
+                    self.gaps += 1;
                 }
                 Seen::Exchange(exchange) => {
                     check_words(&line::exchange(&exchange));
@@ -204,13 +210,14 @@ fuzz_target!(|input: &[u8]| {
         },
     };
     let (mut pairer, mut given) = (Pairer::new(), Given::default());
-    let (mut pushed, mut noises) = (Vec::new(), 0);
+    let (mut pushed, mut noises, mut gaps) = (Vec::new(), 0, 0);
     for step in steps {
         match step {
             Step::Push(record) => {
                 match record.verdict {
                     Verdict::Frame => pushed.push(record.clone()),
                     Verdict::Noise(_) => noises += 1,
+                    Verdict::Gap(_) => gaps += 1,
                     Verdict::NoReply => {}
                 }
                 pairer.push(record);
@@ -218,7 +225,8 @@ fuzz_target!(|input: &[u8]| {
             Step::Tick(now) => pairer.tick(now),
         }
         given.take(&mut pairer);
-        assert_eq!((given.frames.len(), given.noises), (pushed.len(), noises), "told late");
+        let told = (given.frames.len(), given.noises, given.gaps);
+        assert_eq!(told, (pushed.len(), noises, gaps), "told late");
     }
     pairer.finish();
     given.take(&mut pairer);

@@ -6,7 +6,7 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 use k485_proto::deframer::spans;
 use k485_proto::dialect::Dialect;
 use k485_proto::exchange::{Pairer, Seen};
-use k485_proto::record::{Call, Direction, Origin, Record, Time, Verdict};
+use k485_proto::record::{Call, Direction, Gap, GapReason, Origin, Record, Time, Verdict};
 
 use crate::{Plain, next_piece};
 
@@ -57,6 +57,13 @@ pub fn steps(u: &mut Unstructured<'_>) -> Result<Vec<Step>> {
         match u.int_in_range(0..=15)? {
             0 => steps.push(Step::Tick(Time(now))),
             1 if call.is_some() => steps.push(Step::Push(known(empty))),
+            3 if u.ratio(1, 4)? => {
+                let reason = *u.choose(&GapReason::ALL)?;
+                let gap = Gap { reason, ns: u.arbitrary()?, bytes: u.arbitrary()? };
+                let offset = empty.offset;
+                let record = Record::of_gap(gap, time, bus.clone());
+                steps.push(Step::Push(Record { offset, ..record }));
+            }
             2 => {
                 let bytes = Plain::arbitrary(u)?.bare();
                 let bare = Record { bytes, origin: Origin::Bare, verdict: Verdict::Frame, ..empty };

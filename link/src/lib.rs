@@ -5,21 +5,26 @@
 //! - [`clock`]: the one clock that times are taken from;
 //! - [`error`]: what can go wrong at opening and reading, each with what to do;
 //! - [`ports`]: the serial ports of this machine;
-//! - [`pty`]: pseudo-terminal pairs of our own, for tests and for emulated buses.
+//! - [`pty`]: pseudo-terminal pairs of our own, for tests and for emulated buses;
+//! - [`uart`]: what a UART reads at another speed, or with its wires swapped;
+//! - [`garble`]: a pseudo-terminal that does so to its client.
 //!
 //! Unix only: Linux first, and macOS as far as its terminals are the same.
 
 pub mod clock;
 pub mod error;
+pub mod garble;
 mod ioctl;
 pub mod link;
 pub mod listen;
 pub mod ports;
 pub mod pty;
 mod tty;
+pub mod uart;
 
 pub use clock::Clock;
 pub use error::{LinkError, NotATty, OpenError};
+pub use garble::{GarblingPty, Wires};
 pub use link::{Event, Hear, LineErrors, Link};
 pub use listen::{Controls, Listener};
 pub use pty::Pty;

@@ -233,6 +233,17 @@ impl Hear for Listener {
     fn baud(&self) -> Option<u32> {
         Some(self.baud)
     }
+
+    /// What was heard at the old speed and not read yet is thrown away.
+    fn set_baud(&mut self, baud: u32) -> Result<(), OpenError> {
+        let found = tcgetattr(&self.fd).map_err(|e| failed(&self.port, "read its settings", e))?;
+        if !set_line(&self.port, &self.fd, found, baud)? {
+            tcflush(&self.fd, QueueSelector::IFlush)
+                .map_err(|e| failed(&self.port, "drop what it heard before", e))?;
+        }
+        self.baud = check_settings(&self.port, &self.fd, baud)?;
+        Ok(())
+    }
 }
 
 /// Looks at what is there before anything is opened: opening alone does things to other devices.

@@ -21,6 +21,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 
 use crate::address::{Address, AddressError, Class};
+use crate::effect::Effect;
 use crate::evidence::Evidence;
 use crate::frame::Frame;
 use crate::message::{self, Function, Message};
@@ -219,6 +220,20 @@ impl Dialect {
         let own = self.chain().flat_map(|dialect| dialect.functions.iter().copied());
         let mut all = own.chain(message::functions(class).iter().copied());
         all.find(|function| function.class == class && function.code == func)
+    }
+
+    /// What a frame does where it is sent as a request.
+    ///
+    /// [`Effect::Firmware`] for a function that nobody declared, a payload that does not fit, and a
+    /// STATUS that requests of this function do not carry: nobody knows what that does.
+    #[must_use]
+    pub fn effect(&self, request: &Frame<'_>) -> Effect {
+        match self.find(request.addr(), request.func()) {
+            Some(function) if function.request_status == request.status() => {
+                function.effect(request.addr(), request.data())
+            }
+            _ => Effect::Firmware,
+        }
     }
 
     /// Reads a frame: as a request, as a reply (with its request where it is known), or, with the

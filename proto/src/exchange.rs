@@ -23,7 +23,7 @@ use crate::dialect::{Dialect, K2};
 use crate::direction::{self, Source};
 use crate::frame::Frame;
 use crate::message::Message;
-use crate::record::{Direction, Record, Time, Verdict};
+use crate::record::{Direction, Gap, Record, Time, Verdict};
 
 /// How many traced calls may be open at once; the oldest is given up beyond that.
 const OPEN_CALLS: usize = 1024;
@@ -80,7 +80,7 @@ pub enum Outcome {
     Unsolicited,
     /// A reply whose request is not in the capture: it was lost in noise, or came before the start.
     RequestNotSeen,
-    /// The capture ends while the host may still wait.
+    /// The capture ends, or has a gap, while the host may still wait.
     Unfinished,
 }
 
@@ -145,10 +145,25 @@ pub enum Seen {
     Frame(Arc<Observed>),
     /// Noise, as soon as it is seen.
     Noise(Record),
+    /// A place where bytes are missing, as soon as it is seen.
+    Gap(Record),
     /// An exchange that is complete.
     Exchange(Exchange),
     /// A frame that belongs to no exchange, since its direction is not known.
     Lone(Arc<Observed>),
+}
+
+impl Seen {
+    /// When it was: an exchange's request (else its reply), a frame's or noise's last byte, a gap's
+    /// end.
+    #[must_use]
+    pub fn time(&self) -> Option<Time> {
+        match self {
+            Seen::Frame(frame) | Seen::Lone(frame) => frame.record.time,
+            Seen::Noise(record) | Seen::Gap(record) => record.time,
+            Seen::Exchange(exchange) => exchange.time,
+        }
+    }
 }
 
 /// Pairs the records of a capture. Push records in their order, pull what comes of them.
@@ -195,6 +210,7 @@ impl Pairer {
         self.now = self.now.max(record.time);
         match (record.verdict, record.call) {
             (Verdict::Noise(_), _) => self.noise(record),
+            (Verdict::Gap(gap), _) => self.gap(record, gap),
             (Verdict::NoReply, _) => self.returned_without(record),
             (Verdict::Frame, Some(call)) => self.traced(record, call.id),
             (Verdict::Frame, None) => self.frame(record),
@@ -252,6 +268,15 @@ impl Pairer {
             }
         }
         self.out.push_back(Seen::Noise(record));
+    }
+
+    /// Nothing before a gap is paired with what follows it: the reply, the next request, a retry
+    /// may all be in it.
+    fn gap(&mut self, record: Record, gap: Gap) {
+        let began = record.time.map(|time| Time(time.0.saturating_sub(gap.ns.unwrap_or(0))));
+        let bus = bus(&mut self.buses, &record.bus, self.dialect, &mut self.out);
+        bus.gap(began, &mut self.out);
+        self.out.push_back(Seen::Gap(record));
     }
 
     fn returned_without(&mut self, record: Record) {

@@ -1,4 +1,4 @@
-//! The one filter language: conditions over frames, noise and exchanges.
+//! The one filter language: conditions over frames, noise, gaps and exchanges.
 //!
 //! `addr==box1 && func==GET_BOX_STATE && latency>50ms`, `status!=OK`, `noise`, `slot==T1A`,
 //! `data~"c5..42"`. The grammar, every field and every flag are in `docs/filter.md`; the rules that
@@ -185,6 +185,7 @@ impl Filter {
         match seen {
             Seen::Frame(observed) | Seen::Lone(observed) => self.matches_frame(observed),
             Seen::Noise(record) => self.matches_noise(record),
+            Seen::Gap(record) => self.matches_gap(record),
             Seen::Exchange(exchange) => self.matches_exchange(exchange),
         }
     }
@@ -205,6 +206,12 @@ impl Filter {
     #[must_use]
     pub fn matches_noise(&self, record: &Record) -> bool {
         self.root.holds(&View::noise(record))
+    }
+
+    /// Whether it holds for a record of a gap.
+    #[must_use]
+    pub fn matches_gap(&self, record: &Record) -> bool {
+        self.root.holds(&View::gap(record))
     }
 
     /// Whether it holds for a request that nobody recorded: it has neither time, bus nor offset,

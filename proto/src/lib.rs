@@ -9,11 +9,13 @@
 //! - [`address`], [`slot`], [`status`], [`key`], [`material`]: the vocabulary of the payloads;
 //! - [`evidence`]: how a fact is known, a word that every table carries;
 //! - [`message`]: the declarations of every known function, the one place a layout is written;
+//! - [`effect`](mod@effect): what a request does, for whoever is about to send it;
 //! - [`dialect`]: the same frames with other tables, as overlays;
 //! - [`record`], [`direction`], [`exchange`], [`host`]: what was seen, which way it went, and
 //!   requests paired with their replies under the time-outs and retries of the vendor's host;
+//! - [`feed`](mod@feed): whether a box is feeding, so that nobody speaks into it;
 //! - [`line`](mod@line): what was seen as words for people;
-//! - [`filter`]: the one filter language over frames, noise and exchanges;
+//! - [`filter`]: the one filter language over frames, noise, gaps and exchanges;
 //! - [`unzip`](mod@unzip): the delta packing of the pressure sensor's data (not on this bus, but
 //!   in every trace of it).
 //!
@@ -34,10 +36,13 @@ pub mod crc;
 pub mod deframer;
 pub mod dialect;
 pub mod direction;
+pub mod effect;
 pub mod evidence;
 pub mod exchange;
+pub mod feed;
 pub mod filter;
 pub mod frame;
+mod gap;
 pub mod host;
 pub mod key;
 pub mod line;

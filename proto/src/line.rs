@@ -112,6 +112,16 @@ pub fn noise(record: &Record, shown: usize) -> Vec<Word> {
     words.0
 }
 
+/// One gap: why bytes are missing, and how many. Nothing for a record of another kind.
+#[must_use]
+pub fn gap(record: &Record) -> Vec<Word> {
+    let mut words = Words::default();
+    if let Verdict::Gap(gap) = record.verdict {
+        words.add(Role::Warn, format!("gap: {gap}"));
+    }
+    words.0
+}
+
 /// What a frame is made of, and how its direction is known.
 #[must_use]
 pub fn detail(observed: &Observed) -> Vec<Word> {
@@ -229,7 +239,9 @@ fn outcome(words: &mut Words, exchange: &Exchange) {
     let (role, text) = match (exchange.outcome, &exchange.request) {
         (Outcome::Answered | Outcome::NoReplyExpected, _) => (Role::Plain, ""),
         (Outcome::Timeout, _) => (Role::Warn, "-> no reply"),
-        (Outcome::Unfinished, _) => (Role::Minor, "-> no reply before the capture ends"),
+        (Outcome::Unfinished, _) => {
+            (Role::Minor, "-> no reply before the capture ends or has a gap")
+        }
         (Outcome::Unsolicited, Some(_)) => (Role::Warn, "[late: the host had gone on]"),
         (Outcome::Unsolicited, None) => (Role::Warn, "[unsolicited]"),
         (Outcome::RequestNotSeen, _) => (Role::Warn, "[request not seen]"),

@@ -9,6 +9,8 @@ use core::fmt;
 use crate::deframer::{NoiseReason, Span};
 use crate::frame::Frame;
 
+pub use crate::gap::{Gap, GapReason};
+
 /// A moment: nanoseconds since the Unix epoch, or since an origin that the source does not tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(pub i64);
@@ -69,7 +71,7 @@ pub enum Origin {
 /// What was observed: the bytes of one span and what is known about them from the source alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// When the span's last byte was seen; `None` where the source tells no time.
+    /// When the span's last byte was seen, or a gap ended; `None` where the source tells no time.
     pub time: Option<Time>,
     /// The bus's name; empty where the source names none.
     pub bus: Arc<str>,
@@ -96,6 +98,8 @@ pub enum Verdict {
     Noise(NoiseReason),
     /// Nothing came back: a traced call that returned without a reply. There are no bytes.
     NoReply,
+    /// Here bytes are missing. The record has none; its time is the moment at which the gap ended.
+    Gap(Gap),
 }
 
 /// A traced call of the host's send function, which holds a request, its retries and its reply
@@ -130,7 +134,22 @@ impl Record {
         }
     }
 
-    /// The frame's bytes, head to CRC; for a bare frame with both added. `None` for noise.
+    /// A record of a gap that ended at this time; its place in the source is left open.
+    #[must_use]
+    pub fn of_gap(gap: Gap, time: Option<Time>, bus: Arc<str>) -> Record {
+        Record {
+            time,
+            bus,
+            dir: None,
+            offset: 0,
+            bytes: Vec::new(),
+            origin: Origin::Wire,
+            verdict: Verdict::Gap(gap),
+            call: None,
+        }
+    }
+
+    /// The frame's bytes, head to CRC; for a bare frame with both added. `None` for all else.
     #[must_use]
     pub fn wire(&self) -> Option<Cow<'_, [u8]>> {
         match (self.verdict, self.origin) {

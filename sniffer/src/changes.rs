@@ -183,7 +183,8 @@ impl Changes {
             Seen::Lone(frame) => {
                 return self.update(Key::of(&frame.record.bus, frame, None), frame, seen, now);
             }
-            Seen::Exchange(_) => {}
+            // A gap holds nothing that could change.
+            Seen::Exchange(_) | Seen::Gap(_) => {}
         }
         None
     }
@@ -315,7 +316,7 @@ impl Row {
         let (time, exchange) = match seen {
             Seen::Exchange(exchange) => (exchange.time, Some(exchange)),
             Seen::Lone(frame) => (frame.record.time, None),
-            Seen::Frame(_) | Seen::Noise(_) => return Vec::new(),
+            Seen::Frame(_) | Seen::Noise(_) | Seen::Gap(_) => return Vec::new(),
         };
         // A late reply is no exchange of its own: its request was counted when it timed out.
         let is_late =
@@ -374,7 +375,7 @@ fn came(seen: &Seen) -> (Option<Outcome>, Option<Frame<'_>>) {
             (Some(*outcome), response.as_deref().map(Observed::frame))
         }
         Seen::Lone(frame) | Seen::Frame(frame) => (None, Some(frame.frame())),
-        Seen::Noise(_) => (None, None),
+        Seen::Noise(_) | Seen::Gap(_) => (None, None),
     }
 }
 

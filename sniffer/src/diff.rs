@@ -14,7 +14,7 @@
 //! missing here and added there.
 
 mod align;
-mod compare;
+pub(crate) mod compare;
 pub mod summary;
 
 use std::collections::VecDeque;
@@ -231,7 +231,7 @@ impl Diff {
         let item = match seen {
             Seen::Exchange(exchange) => Some(Item::Exchange(Box::new(exchange.clone()))),
             Seen::Lone(frame) => Some(Item::Lone(frame.clone())),
-            Seen::Frame(_) | Seen::Noise(_) => None,
+            Seen::Frame(_) | Seen::Noise(_) | Seen::Gap(_) => None,
         };
         let polled = item.as_ref().and_then(Item::subject).is_some_and(is_polled);
         if polled && self.options.polls == Polls::Skip {

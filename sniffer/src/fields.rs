@@ -3,9 +3,8 @@
 
 use std::fmt;
 
-use k485_proto::exchange::Observed;
 use k485_proto::frame::Hex;
-use k485_proto::message::Value;
+use k485_proto::message::{Message, Value};
 use serde::{Serialize, Serializer};
 
 use crate::stats::report::{decimal, milliseconds};
@@ -70,10 +69,9 @@ impl Shown {
     }
 }
 
-/// The fields of a frame by name, groups part by part; bytes that no field takes as `data`.
+/// The fields of a message by name, groups part by part; bytes that no field takes as `data`.
 #[must_use]
-pub fn flat(frame: &Observed) -> Vec<(String, Shown)> {
-    let message = frame.message();
+pub fn flat(message: &Message<'_>) -> Vec<(String, Shown)> {
     let mut out = Vec::new();
     for field in &message.fields {
         flatten(field.field.name.to_owned(), field.value.clone(), &mut out);

@@ -152,7 +152,7 @@ impl Fold {
     pub fn push(&mut self, seen: &Seen, now: Time) -> Folded {
         let steady = match seen {
             Seen::Frame(_) => return Folded { polls: self.tick(now), show: true },
-            Seen::Noise(_) => None,
+            Seen::Noise(_) | Seen::Gap(_) => None,
             Seen::Exchange(exchange) => self.exchange(exchange, now),
             Seen::Lone(frame) => self.lone(frame, now),
         };

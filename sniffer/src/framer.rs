@@ -7,7 +7,10 @@
 //! the times that are known.
 //!
 //! A span may be made of bytes of several chunks: its record has the place of its first byte and
-//! the time of its last. The framer holds at most one frame's worth of bytes a direction, and a
+//! the time of its last. A chunk's time is that of its last byte; with a byte time
+//! ([`Framer::with_byte_time`]), what ends before that ended so many byte times earlier, but not
+//! before the chunk that came before: a USB adapter or a pseudo-terminal hands bytes over faster
+//! than the wire had them. The framer holds at most one frame's worth of bytes a direction, and a
 //! note a chunk that those bytes came in.
 
 use std::collections::VecDeque;
@@ -20,7 +23,7 @@ use k485_proto::record::{Direction, Origin, Record, Time, Verdict};
 /// Bytes as they came, with what is known about them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Chunk<'a> {
-    /// When the bytes were seen.
+    /// When the last of the bytes was seen.
     pub time: Option<Time>,
     /// The direction, where the source tells it.
     pub dir: Option<Direction>,
@@ -56,6 +59,16 @@ impl Place {
     }
 }
 
+/// Bits on the wire for each byte: a start bit, 8 data bits, a stop bit.
+const BITS: i64 = 10;
+
+/// How long a byte takes on a wire of that speed, in nanoseconds; 0 for a speed of 0.
+#[must_use]
+pub fn byte_time(baud: u32) -> i64 {
+    let baud = i64::from(baud);
+    (BITS * Time::SECOND + baud / 2).checked_div(baud).unwrap_or(0)
+}
+
 /// Turns [`Chunk`]s into [`Record`]s.
 ///
 /// ```
@@ -76,6 +89,10 @@ impl Place {
 #[derive(Debug, Clone)]
 pub struct Framer {
     bus: Arc<str>,
+    /// In nanoseconds.
+    byte_time: i64,
+    /// The time of the chunk before.
+    last: Option<Time>,
     unknown: Lane,
     requests: Lane,
     responses: Lane,
@@ -87,16 +104,29 @@ impl Framer {
     pub fn new(bus: Arc<str>) -> Self {
         Framer {
             bus,
+            byte_time: 0,
+            last: None,
             unknown: Lane::new(None),
             requests: Lane::new(Some(Direction::Request)),
             responses: Lane::new(Some(Direction::Response)),
         }
     }
 
+    /// The same framer for bytes of a wire on which each takes so many nanoseconds
+    /// ([`byte_time`]), so that records which came in one chunk have their own times.
+    #[must_use]
+    pub fn with_byte_time(self, nanos: i64) -> Self {
+        Framer { byte_time: nanos.max(0), ..self }
+    }
+
     /// Takes a chunk and gives each record that it completes to `emit`, in order of completion.
     pub fn push(&mut self, chunk: Chunk<'_>, emit: impl FnMut(Record)) {
-        let bus = self.bus.clone();
-        self.lane_mut(chunk.dir).push(&bus, chunk, emit);
+        if chunk.bytes.is_empty() {
+            return;
+        }
+        let (bus, byte_time, earliest) = (self.bus.clone(), self.byte_time, self.last);
+        self.last = chunk.time.or(self.last);
+        self.lane_mut(chunk.dir).push(&bus, chunk, byte_time, earliest, emit);
     }
 
     /// Tells of a silence, or of the source's end: what waits for more bytes, in any direction,
@@ -153,12 +183,18 @@ impl Lane {
         Lane { dir, deframer: Deframer::new(), marks: Marks::default() }
     }
 
-    fn push(&mut self, bus: &Arc<str>, chunk: Chunk<'_>, mut emit: impl FnMut(Record)) {
-        if chunk.bytes.is_empty() {
-            return;
-        }
+    fn push(
+        &mut self,
+        bus: &Arc<str>,
+        chunk: Chunk<'_>,
+        byte_time: i64,
+        earliest: Option<Time>,
+        mut emit: impl FnMut(Record),
+    ) {
         let at = self.deframer.offset() + self.deframer.pending() as u64;
-        self.marks.add(Mark { at, place: chunk.place, time: chunk.time });
+        let last = at + chunk.bytes.len() as u64 - 1;
+        let Chunk { time, place, .. } = chunk;
+        self.marks.add(Mark { at, last, place, time, byte_time, earliest });
         let mut rest = chunk.bytes;
         while let Some(span) = self.deframer.pull(&mut rest) {
             emit(self.marks.record(bus, self.dir, &span));
@@ -178,8 +214,25 @@ impl Lane {
 #[derive(Debug, Clone, Copy)]
 struct Mark {
     at: u64,
+    /// The chunk's last byte.
+    last: u64,
     place: Place,
+    /// When that was seen.
     time: Option<Time>,
+    byte_time: i64,
+    /// No byte was before this.
+    earliest: Option<Time>,
+}
+
+impl Mark {
+    /// When the byte `at` of the chunk was seen.
+    fn time_of(&self, at: u64) -> Option<Time> {
+        let time = self.time?;
+        let behind = i64::try_from(self.last.saturating_sub(at)).unwrap_or(i64::MAX);
+        let own = Time(time.0.saturating_sub(behind.saturating_mul(self.byte_time)));
+        // A clock that was set back makes no byte later than its chunk.
+        Some(self.earliest.map_or(own, |earliest| own.max(earliest.min(time))))
+    }
 }
 
 /// The marks of the bytes that are not in a record yet, oldest first.
@@ -188,9 +241,12 @@ struct Marks(VecDeque<Mark>);
 
 impl Marks {
     fn add(&mut self, mark: Mark) {
-        // What goes on where the last chunk ended, at the same time, needs no note.
+        // What goes on where the last chunk ended, at the same time, needs no note, unless a byte's
+        // time depends on where its own chunk ends.
         let goes_on = self.0.back().is_some_and(|last| {
-            last.time == mark.time && last.place.ahead(mark.at - last.at) == mark.place
+            mark.byte_time == 0
+                && last.time == mark.time
+                && last.place.ahead(mark.at - last.at) == mark.place
         });
         if !goes_on {
             self.0.push_back(mark);
@@ -214,7 +270,7 @@ impl Marks {
         let (first, bytes) = (span.offset(), span.bytes());
         let last = first + bytes.len().saturating_sub(1) as u64;
         Record {
-            time: self.find(last).and_then(|mark| mark.time),
+            time: self.find(last).and_then(|mark| mark.time_of(last)),
             bus: bus.clone(),
             dir,
             offset: self.find(first).map_or(0, |mark| mark.place.ahead(first - mark.at).offset()),
@@ -230,126 +286,4 @@ impl Marks {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use k485_proto::deframer::{NoiseReason, spans};
-    use k485_proto::frame::MAX_FRAME;
-    use proptest::prelude::*;
-
-    const POLL: [u8; 6] = [0xf7, 0x01, 0x03, 0xff, 0x0a, 0x5c];
-    const REPLY: [u8; 10] = [0xf7, 0x01, 0x07, 0x00, 0x0a, 0x19, 0x24, 0x00, 0x00, 0xe7];
-
-    fn framer() -> Framer {
-        Framer::new("b".into())
-    }
-
-    #[test]
-    fn noise_has_the_time_of_its_own_last_byte() {
-        let mut framer = framer();
-        let mut records = Vec::new();
-        for (time, place, bytes) in [(5, 100, &[1, 2][..]), (6, 102, &[3]), (900, 103, &POLL)] {
-            let place = Place::Stream(place);
-            let chunk = Chunk { time: Some(Time(time)), dir: None, place, bytes };
-            framer.push(chunk, |record| records.push(record));
-        }
-        let got: Vec<_> = records.iter().map(|r| (r.time, r.offset, &r.bytes[..])).collect();
-        assert_eq!(got, [(Some(Time(6)), 100, &[1, 2, 3][..]), (Some(Time(900)), 103, &POLL)]);
-        assert_eq!(records[0].verdict, Verdict::Noise(NoiseReason::Garbage));
-        assert_eq!(&*records[0].bus, "b");
-    }
-
-    #[test]
-    fn directions_do_not_mix() {
-        let mut framer = framer();
-        let mut records = Vec::new();
-        // Byte by byte in turn, one line of two bytes of text each.
-        for i in 0..REPLY.len() {
-            for (dir, bytes) in [(Direction::Request, &POLL[..]), (Direction::Response, &REPLY)] {
-                let line = 4 * i as u64 + if dir == Direction::Request { 0 } else { 2 };
-                if let Some(byte) = bytes.get(i..=i) {
-                    let place = Place::Line(line);
-                    let chunk = Chunk { time: None, dir: Some(dir), place, bytes: byte };
-                    framer.push(chunk, |record| records.push(record));
-                }
-            }
-        }
-        let got: Vec<_> = records.iter().map(|r| (r.dir, r.offset, &r.bytes[..])).collect();
-        let (request, response) = (Some(Direction::Request), Some(Direction::Response));
-        assert_eq!(got, [(request, 0, &POLL[..]), (response, 2, &REPLY)]);
-    }
-
-    #[test]
-    fn idle_gives_what_is_left_in_order_of_place() {
-        let mut framer = framer();
-        let mut records = Vec::new();
-        let chunks = [
-            (Some(Direction::Response), 7, &REPLY[..3]),
-            (Some(Direction::Request), 2, &POLL[..5]),
-            (None, 4, &[0x55][..]),
-        ];
-        for (dir, line, bytes) in chunks {
-            let chunk = Chunk { time: None, dir, place: Place::Line(line), bytes };
-            framer.push(chunk, |record| records.push(record));
-        }
-        assert!(records.is_empty());
-        assert_eq!(framer.pending(Some(Direction::Request)), 5);
-        assert!(framer.is_open(Some(Direction::Response)));
-        assert!(!framer.is_open(None));
-        framer.idle(|record| records.push(record));
-        let got: Vec<_> = records.iter().map(|r| (r.offset, r.verdict)).collect();
-        assert_eq!(
-            got,
-            [
-                (2, Verdict::Noise(NoiseReason::Truncated { need: 6, have: 5 })),
-                (4, Verdict::Noise(NoiseReason::Garbage)),
-                (7, Verdict::Noise(NoiseReason::Truncated { need: 10, have: 3 })),
-            ]
-        );
-        assert_eq!(framer.pending(None), 0);
-    }
-
-    /// Bytes that are rich in heads, short lengths and whole frames.
-    fn wire() -> impl Strategy<Value = Vec<u8>> {
-        let piece = prop_oneof![
-            Just(POLL.to_vec()),
-            Just(REPLY.to_vec()),
-            proptest::collection::vec(prop_oneof![Just(0xf7), 0u8..8, any::<u8>()], 0..40),
-        ];
-        proptest::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
-    }
-
-    proptest! {
-        /// Against the spans of the whole stream: the same spans, at their own places, each with
-        /// the time of the chunk that its last byte came in; and no note is kept for ever.
-        #[test]
-        fn places_and_times_are_right_in_any_chunking(
-            bytes in wire(),
-            sizes in proptest::collection::vec(1usize..30, 1..50),
-            start in 0u64..1000,
-        ) {
-            let mut framer = framer();
-            let (mut records, mut times) = (Vec::new(), Vec::new());
-            let mut sizes = sizes.iter().cycle();
-            while times.len() < bytes.len() {
-                let from = times.len();
-                let to = bytes.len().min(from + sizes.next().unwrap());
-                let time = Some(Time(to as i64));
-                times.resize(to, time);
-                let place = Place::Stream(start + from as u64);
-                let chunk = Chunk { time, dir: None, place, bytes: &bytes[from..to] };
-                framer.push(chunk, |record| records.push(record));
-                prop_assert!(framer.unknown.marks.0.len() <= MAX_FRAME + 1);
-            }
-            framer.idle(|record| records.push(record));
-            let expected: Vec<_> = spans(&bytes)
-                .map(|span| {
-                    let end = span.offset() as usize + span.bytes().len();
-                    (start + span.offset(), span.bytes().to_vec(), times[end - 1])
-                })
-                .collect();
-            let got: Vec<_> =
-                records.into_iter().map(|r| (r.offset, r.bytes, r.time)).collect();
-            prop_assert_eq!(got, expected);
-        }
-    }
-}
+mod tests;

@@ -6,10 +6,12 @@
 //! - [`format`](mod@format): one module a format;
 //! - [`stats`]: a capture in figures;
 //! - [`diff`]: what differs between two captures;
+//! - [`doctor`]: what is wrong with a line, and how fast it is;
 //! - [`fields`]: what a frame says as a flat list;
 //! - [`fold`]: steady polling told in one line;
 //! - [`trigger`]: only what is around a match, before and after it;
 //! - [`changes`]: one row a request, and which of its fields change.
+//! - [`replay`]: a capture played again, as the host or as the devices.
 //!
 //! A reader is an iterator over records and complaints in the order of its source. It holds a
 //! bounded part of the source, however long that is; no input panics; and a place that it cannot
@@ -19,9 +21,11 @@ pub mod capture;
 pub mod changes;
 pub mod diff;
 pub mod discover;
+pub mod doctor;
 pub mod fields;
 pub mod fold;
 pub mod format;
 pub mod framer;
+pub mod replay;
 pub mod stats;
 pub mod trigger;

@@ -55,6 +55,7 @@ pub struct Stats {
 struct BusStats {
     name: Arc<str>,
     frames: u64,
+    gaps: u64,
     line: Line,
     /// By reason: places and bytes.
     noise: BTreeMap<&'static str, (u64, u64)>,
@@ -116,6 +117,7 @@ impl Stats {
         match seen {
             Seen::Frame(frame) => self.frame(frame),
             Seen::Noise(record) => self.noise(record),
+            Seen::Gap(record) => self.gap(record),
             Seen::Exchange(exchange) => self.exchange(exchange),
             Seen::Lone(frame) => self.lone(frame),
         }
@@ -161,13 +163,16 @@ impl Stats {
         self.buses.len() - 1
     }
 
+    fn time(&mut self, time: Option<Time>) {
+        let Some(time) = time else { return };
+        self.first = Some(self.first.map_or(time, |first| first.min(time)));
+        self.last = self.last.max(Some(time));
+        let (first, last) = self.span.unwrap_or((time, time));
+        self.span = Some((first.min(time), last.max(time)));
+    }
+
     fn record(&mut self, record: &Record) -> &mut BusStats {
-        if let Some(time) = record.time {
-            self.first = Some(self.first.map_or(time, |first| first.min(time)));
-            self.last = self.last.max(Some(time));
-            let (first, last) = self.span.unwrap_or((time, time));
-            self.span = Some((first.min(time), last.max(time)));
-        }
+        self.time(record.time);
         let at = self.bus_at(&record.bus);
         let bus = &mut self.buses[at];
         bus.line.add(record);
@@ -200,6 +205,25 @@ impl Stats {
             *places += 1;
             *bytes += size;
         }
+    }
+
+    /// What lies on both sides of a gap is not on one timeline: neither the load nor a period can be
+    /// told across it.
+    fn gap(&mut self, record: &Record) {
+        let Verdict::Gap(gap) = record.verdict else { return };
+        self.totals.gaps += 1;
+        if let Some(ns) = gap.ns {
+            self.totals.gap_ns = Some(self.totals.gap_ns.unwrap_or(0).saturating_add(ns));
+        }
+        if let Some(bytes) = gap.bytes {
+            let so_far = self.totals.lost_bytes.unwrap_or(0);
+            self.totals.lost_bytes = Some(so_far.saturating_add(bytes));
+        }
+        self.time(record.time);
+        let at = self.bus_at(&record.bus);
+        self.buses[at].gaps += 1;
+        self.buses[at].line.cut();
+        self.made.retain(|(key, _), _| usize::from(key.bus) != at);
     }
 
     fn exchange(&mut self, exchange: &Exchange) {
@@ -257,6 +281,7 @@ impl BusStats {
         BusStats {
             name,
             frames: 0,
+            gaps: 0,
             line: Line::default(),
             noise: BTreeMap::new(),
             asked: BTreeMap::new(),
@@ -312,6 +337,7 @@ impl BusStats {
         Bus {
             name: self.name.clone(),
             frames: self.frames,
+            gaps: self.gaps,
             load_percent: self.line.load_percent(baud),
             peak_load_percent: self.line.peak_percent(baud),
             noise: noise.collect(),

@@ -7,7 +7,9 @@ use k485_proto::address::Address;
 use k485_proto::deframer::spans;
 use k485_proto::direction::Source;
 use k485_proto::frame::Frame;
-use k485_proto::record::{Call, Complaint, Direction, Origin, Record, Time, Verdict};
+use k485_proto::record::{
+    Call, Complaint, Direction, Gap, GapReason, Origin, Record, Time, Verdict,
+};
 use k485_proto::status::Status;
 use k485_sniffer::capture::{Format, detect};
 use k485_sniffer::format::write::{CaptureWriter, Item, Items, Loss, Losses};
@@ -142,8 +144,17 @@ fn bare() -> impl Strategy<Value = Vec<Record>> {
     })
 }
 
+/// A place where bytes are missing.
+fn gap() -> impl Strategy<Value = Vec<Record>> {
+    let reason = prop::sample::select(&GapReason::ALL[..]);
+    let size = any::<(Option<i64>, Option<u64>)>();
+    (reason, size, bus(), option::of(time())).prop_map(|(reason, (ns, bytes), bus, time)| {
+        vec![Record::of_gap(Gap { reason, ns, bytes }, time, bus)]
+    })
+}
+
 fn capture() -> impl Strategy<Value = Vec<Record>> {
-    vec(prop_oneof![3 => stream(), 1 => traced(), 1 => bare()], 0..6)
+    vec(prop_oneof![3 => stream(), 1 => traced(), 1 => bare(), 1 => gap()], 0..6)
         .prop_map(|parts| parts.concat())
 }
 
@@ -204,10 +215,13 @@ proptest! {
         let items = items(&records);
         let bytes = wire_of(records.iter());
         let mut out = Vec::new();
-        write(&items, raw::Writer::new, &mut out);
+        let gaps = items.iter().filter(|item| matches!(item, Item::Gap(_))).count() as u64;
+        let losses = write(&items, raw::Writer::new, &mut out);
         prop_assert_eq!(&out, &bytes);
+        prop_assert_eq!(losses.count(Loss::Gap), gaps);
         let mut out = Vec::new();
-        write(&items, hex::Writer::new, &mut out);
+        let losses = write(&items, hex::Writer::new, &mut out);
+        prop_assert_eq!(losses.count(Loss::Gap), gaps);
         let text = String::from_utf8(out.clone()).unwrap();
         let got = whole(&hex::Hex, out);
         prop_assert_eq!(wire_of(got.iter()), bytes, "{}", text);
@@ -253,8 +267,11 @@ proptest! {
             let sent: Vec<u8> = sent.flat_map(|item| item.wire().to_vec()).collect();
             prop_assert_eq!(wire_of(got.iter().filter(|r| r.dir == Some(dir))), sent);
         }
-        let left_out = items.iter().filter(|item| item.dir().0.is_none()).count();
-        prop_assert_eq!(losses.count(Loss::Undirected), left_out as u64);
+        let undirected = items.iter().filter(|item| item.dir().0.is_none());
+        let (gaps, spans): (Vec<_>, Vec<_>) =
+            undirected.partition(|item| matches!(item, Item::Gap(_)));
+        prop_assert_eq!(losses.count(Loss::Undirected), spans.len() as u64);
+        prop_assert_eq!(losses.count(Loss::Gap), gaps.len() as u64);
     }
 
     /// A broken line in the middle: told with its number, and the rest is read.

@@ -136,6 +136,11 @@ impl<W: Write> Text<W> {
         self.line(&[word(Role::Device, format!("== trigger at {at}{cut} =="))])
     }
 
+    /// One place where bytes are missing.
+    pub(crate) fn missing(&mut self, record: &Record) -> io::Result<()> {
+        self.columns(record.time, Some(record.offset), "", line::gap(record))
+    }
+
     /// Hands everything to the output.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         self.out.flush()

@@ -3,6 +3,7 @@
 use std::fmt::{self, Write};
 
 use k485_proto::address::Class;
+use k485_proto::effect::Effect;
 use k485_proto::evidence::Evidence;
 use k485_proto::key::KEYS;
 use k485_proto::message::kind::KINDS;
@@ -19,8 +20,9 @@ pub(crate) const END: &str = "<!-- end -->";
 type Section = (&'static str, fn() -> String);
 
 /// The sections by name.
-pub(crate) const SECTIONS: [Section; 11] = [
+pub(crate) const SECTIONS: [Section; 12] = [
     ("evidence", evidence),
+    ("effects", effects),
     ("statuses", statuses),
     ("keys", keys),
     ("kinds", kinds),
@@ -114,6 +116,14 @@ fn evidence() -> String {
     table.0
 }
 
+fn effects() -> String {
+    let mut table = Table::new(["word", "the request"]);
+    for effect in Effect::ALL {
+        table.row([effect.name().into(), effect.meaning().into()]);
+    }
+    table.0
+}
+
 fn statuses() -> String {
     let mut table = Table::new([
         "code",
@@ -198,6 +208,7 @@ fn one_function(function: &Function) -> String {
     let mut text = format!("### {code:02X} {name}\n\n{}\n\n", doc.trim());
     let host = host(function);
     let _ = writeln!(text, "Request STATUS {:02X}. Host: {host}.", function.request_status.0);
+    let _ = writeln!(text, "Effect: {}.", function.effect_line());
     if !function.unknown.is_empty() {
         let _ = writeln!(text, "Not known: {}.", function.unknown);
     }

@@ -37,6 +37,7 @@ pub mod boxes {
         /// Reads the state of the filament cutter, say the notes on the Hi; a K2's buffer.
         0x05 GET_CUT_STATE = get_cut_state;
         host 2_000 ms, 5 sends;
+        effect Clear;
         unknown "the values; the name is ours; no capture of a Hi holds it";
         request { Ask {} }
         reply { State { cut: u8; Document } }
@@ -45,6 +46,7 @@ pub mod boxes {
         /// and the last a load flag.
         0x0a GET_BOX_STATE = get_box_state;
         host 3_600_000 ms, 5 sends;
+        effect Clear;
         unknown "a state other than 0, which no capture of a Hi holds";
         request { Ask {} }
         reply {
@@ -62,6 +64,7 @@ pub mod boxes {
         /// Hi say that a push answers the odometer.
         0x10 EXTRUDE_PROCESS = extrude_process;
         host 15_000 ms, 5 sends;
+        effect Clear if stage = 5, Motion;
         unknown "whether the notes' push is stage 07; no capture of a Hi holds a load";
         request {
             Stage { slot: SlotSet; Document stage: ExtrudeStage; Document param: u8 = "0", "mm"; Inferred }
@@ -92,6 +95,7 @@ pub mod node {
         /// answer was ever seen.
         0x0a GET_BOX_STATE = get_box_state;
         host 3_600_000 ms, 5 sends;
+        effect Firmware;
         unknown "what is polled, and what it would answer";
         request { Ask {} }
         reply { Reply status Any { raw: Rest; Inferred } }

@@ -26,6 +26,7 @@ pub mod boxes {
         /// Reads what the tag readers saw, as a K2's box does.
         0x02 GET_RFID = get_rfid;
         host 2_000 ms, 5 sends;
+        effect Clear;
         unknown "whether K1-family firmware means something else by 02, as a document claims of its CAN build";
         request { Ask { slots: SlotSet = "all"; Inferred } }
         reply { Tags { tags: Tags; Inferred } }
@@ -33,6 +34,7 @@ pub mod boxes {
         /// Reads the box's mode, as a K2's box does.
         0x0c GET_BOX_MODE = get_box_mode;
         host 2_000 ms, 5 sends;
+        effect Clear;
         unknown "whether K1-family firmware means something else by 0C, as a document claims of its CAN build";
         request { Ask {} }
         reply {
@@ -45,6 +47,7 @@ pub mod boxes {
         /// no push (07).
         0x10 EXTRUDE_PROCESS = extrude_process;
         host 15_000 ms, 5 sends;
+        effect Clear if stage = 5, Motion;
         unknown "stages 01, 02, 03 and 07, which the kit's host was not seen to send";
         request { Stage { slot: SlotSet; Wire stage: ExtrudeStage; Wire param: u8 = "0", "mm"; Wire } }
         reply {
@@ -62,6 +65,7 @@ pub mod boxes {
         /// through the hub into its slot (01).
         0x11 RETRUDE_PROCESS = retrude_process;
         host 150_000 ms, 5 sends;
+        effect Motion;
         request { Stage { slot: SlotSet; Wire stage: RetrudeStage; Wire } }
         reply { Done {} }
     }

@@ -11,6 +11,7 @@
 mod build;
 mod check;
 mod draft;
+mod effect;
 mod read;
 #[cfg(test)]
 mod tests;

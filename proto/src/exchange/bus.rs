@@ -46,7 +46,7 @@ pub(super) struct Bus {
     pub(super) pending: Option<Pending>,
     expired: VecDeque<Pending>,
     /// Whether the sequence so far is without gaps: true once a frame was certain, false after
-    /// noise, which may have been a request or a reply.
+    /// noise or a gap, which may have been a request or a reply.
     pub(super) in_step: bool,
     /// When the last frame was seen.
     pub(super) last: Option<Time>,
@@ -186,6 +186,19 @@ impl Bus {
             self.expired.pop_front();
         }
         self.expired.push_back(pending);
+    }
+
+    /// Forgets what went before a gap that began then. A wait that was over by then is a time-out;
+    /// of another, nobody knows how it ended.
+    pub(super) fn gap(&mut self, began: Option<Time>, out: &mut VecDeque<Seen>) {
+        if let Some(pending) = self.pending.take() {
+            let is_over = pending.expired(began);
+            let outcome = if is_over { Outcome::Timeout } else { Outcome::Unfinished };
+            out.push_back(Seen::Exchange(pending.end(outcome)));
+        }
+        self.expired.clear();
+        self.in_step = false;
+        self.last = None;
     }
 
     /// Whether a reply comes from another address than the open request of its function went to,

@@ -48,6 +48,7 @@ fn exchanges(records: Vec<Record>) -> Vec<String> {
                 ));
             }
             Seen::Noise(_) => out.push("noise".to_string()),
+            Seen::Gap(_) => out.push("gap".to_string()),
             Seen::Lone(o) => {
                 out.push(format!("lone {}/{:02x}", o.frame().addr(), o.frame().func()))
             }
@@ -159,6 +160,54 @@ fn late_doubled_and_orphaned_replies() {
         seen,
         ["unassigned/a0>box1/a0 answered", "->box1/a0 unsolicited", "->box1/a0 unsolicited"]
     );
+}
+
+#[test]
+fn nothing_is_paired_across_a_gap() {
+    use crate::record::{Gap, GapReason};
+    let gap = |ms: i64, away: Option<i64>| {
+        let gap = Gap {
+            reason: GapReason::Unplugged,
+            ns: away.map(|ms| ms * Time::MILLISECOND),
+            bytes: None,
+        };
+        Record::of_gap(gap, Some(Time(ms * Time::MILLISECOND)), Arc::from(""))
+    };
+    let with_gap = |before: &[&str], between: Record, after: &[&str]| {
+        let mut all = records(before);
+        all.push(between);
+        all.extend(records(after));
+        exchanges(all)
+    };
+    let (poll, state) = (format!("0 {POLL}"), format!("20 {STATE}"));
+    // The reply may be to another request, in the gap.
+    assert_eq!(
+        with_gap(&[&poll], gap(10, None), &[&state]),
+        ["box1/0a>- unfinished", "gap", "->box1/0a request_not_seen"]
+    );
+    // The wait was over when the gap began; no reply comes late any more.
+    assert_eq!(
+        with_gap(&["0 f7040300a2da"], gap(1_000, Some(500)), &["1001 f7040300a2da"]),
+        ["box4/a2>- timeout", "gap", "box4/a2>- unfinished"]
+    );
+    assert_eq!(
+        with_gap(&["0 f7040300a2da"], gap(1_000, Some(990)), &[]),
+        ["box4/a2>- unfinished", "gap"]
+    );
+    assert_eq!(
+        with_gap(
+            &["0 f70103ff0571", "2050 f70203ff0571"],
+            gap(2_060, None),
+            &["2300 f7010400050217"]
+        ),
+        ["box1/05>- timeout", "box2/05>- unfinished", "gap", "->box1/05 request_not_seen"]
+    );
+    // Neither the sequence nor the silence tells a direction: the gap is no silence.
+    let seen = with_gap(&[&poll, &state], gap(9_000, Some(8_000)), &[&format!("9001 {STALL}")]);
+    assert_eq!(seen, ["box1/0a>box1/0a answered 20ms", "gap", "lone motor1/11"]);
+    // Another bus has none.
+    let other = Record { bus: Arc::from("b"), ..gap(10, None) };
+    assert_eq!(with_gap(&[&poll], other, &[&state]), ["gap", "box1/0a>box1/0a answered 20ms"]);
 }
 
 #[test]

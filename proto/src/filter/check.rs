@@ -13,7 +13,7 @@ use super::operand::{Operand, Test};
 use crate::address::{Address, Class};
 use crate::dialect::Dialect;
 use crate::message::Field;
-use crate::record::Time;
+use crate::record::{GapReason, Time};
 use crate::status::Status;
 
 /// How many names are listed in a message.
@@ -101,8 +101,9 @@ fn builtin(field: Builtin, op: Op, value: &str, dialect: &'static Dialect) -> Re
             Test::Name(one_of(value, field::OUTCOMES.iter().map(|outcome| outcome.name()))?)
         }
         Builtin::Reason => {
-            let reasons = ["garbage", "bad_length", "bad_crc", "truncated"];
-            Test::Name(one_of(value, reasons.into_iter())?)
+            let of_noise = ["garbage", "bad_length", "bad_crc", "truncated"].into_iter();
+            let of_gaps = GapReason::ALL.into_iter().map(GapReason::name);
+            Test::Name(one_of(value, of_noise.chain(of_gaps))?)
         }
         Builtin::Form => {
             let forms = dialect.all_functions().flat_map(|f| f.request.iter().chain(f.reply));

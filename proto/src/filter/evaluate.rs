@@ -28,6 +28,7 @@ enum What<'a> {
     /// In `request` or `response`, by its direction; one without is in `request`.
     Frame,
     Noise(&'a Record),
+    Gap(&'a Record),
 }
 
 /// A frame, with what a filter may ask of it.
@@ -164,6 +165,10 @@ impl<'a> View<'a> {
         View { what: What::Noise(record), request: None, response: None }
     }
 
+    pub(super) fn gap(record: &'a Record) -> Self {
+        View { what: What::Gap(record), request: None, response: None }
+    }
+
     pub(super) fn request(frame: &Frame<'a>, dialect: &'static Dialect) -> Self {
         let seat = Seat {
             frame: *frame,
@@ -182,11 +187,11 @@ impl<'a> View<'a> {
         self.request.iter().chain(&self.response)
     }
 
-    /// The record of the frame or noise; an exchange has none of its own.
+    /// The record of the frame, noise or gap; an exchange has none of its own.
     fn record(&self) -> Option<&'a Record> {
         match &self.what {
             What::Exchange(_) => None,
-            What::Noise(record) => Some(record),
+            What::Noise(record) | What::Gap(record) => Some(record),
             What::Frame => self.seats().find_map(|seat| seat.record),
         }
     }
@@ -194,6 +199,7 @@ impl<'a> View<'a> {
     pub(super) fn flag(&self, flag: Flag) -> bool {
         match (flag, &self.what) {
             (Flag::Noise, what) => matches!(what, What::Noise(_)),
+            (Flag::Gap, what) => matches!(what, What::Gap(_)),
             (Flag::Frame, what) => matches!(what, What::Frame),
             (Flag::Exchange, what) => matches!(what, What::Exchange(_)),
             (Flag::Retry, What::Exchange(exchange)) => exchange.attempts.is_some_and(|n| n > 1),
@@ -227,6 +233,7 @@ impl<'a> View<'a> {
                 number(op, test, exchange.attempts.map(i64::from))
             }
             (_, What::Noise(record)) => noise(record, builtin, op, test),
+            (_, What::Gap(record)) => gap(record, builtin, op, test),
             _ => self.seats().any(|seat| seat.holds(builtin, op, test)),
         }
     }
@@ -240,6 +247,18 @@ fn noise(record: &Record, builtin: Builtin, op: Op, test: &Test) -> bool {
         (Builtin::Raw, _) => bytes(op, test, &record.bytes),
         // The capture may tell the direction of noise too; it is no frame, so nothing infers it.
         (Builtin::Dir, _) => word(op, test, record.dir.map_or("unknown", Direction::name)),
+        _ => false,
+    }
+}
+
+/// A gap's size is that of what was lost in it, where that was counted.
+fn gap(record: &Record, builtin: Builtin, op: Op, test: &Test) -> bool {
+    match (builtin, record.verdict) {
+        (Builtin::Reason, Verdict::Gap(gap)) => word(op, test, gap.reason.name()),
+        (Builtin::Size, Verdict::Gap(gap)) => {
+            number(op, test, gap.bytes.and_then(|bytes| i64::try_from(bytes).ok()))
+        }
+        (Builtin::Offset, _) => number(op, test, Some(offset(record))),
         _ => false,
     }
 }

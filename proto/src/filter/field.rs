@@ -58,6 +58,7 @@ names! {
     /// A word that is a condition by itself.
     Flag {
         Noise "noise",
+        Gap "gap",
         Frame "frame",
         Exchange "exchange",
         Request "request",

@@ -10,7 +10,7 @@ use crate::deframer;
 use crate::dialect::K2;
 use crate::exchange::Pairer;
 use crate::message::kind::hex_bytes;
-use crate::record::{Call, Direction, Origin, Record, Time, Verdict};
+use crate::record::{Call, Direction, Gap, GapReason, Origin, Record, Time, Verdict};
 
 /// A frame of hex text without head and CRC.
 fn wire(hex: &str) -> Vec<u8> {
@@ -343,6 +343,21 @@ fn marks_of_frames() {
     let seen = pairer.pull().unwrap();
     assert!(filter("outcome==request_not_seen && latency>100ms").matches(&seen));
     assert!(!filter("addr!=box1 || func!=0x0a || unknown || request").matches(&seen));
+}
+
+#[test]
+fn gaps() {
+    let gap = Gap { reason: GapReason::Overrun, ns: None, bytes: Some(12) };
+    let gap = Record::of_gap(gap, Some(Time(Time::SECOND)), Arc::from("hub"));
+    let mut pairer = Pairer::new();
+    pairer.push(gap);
+    let seen = pairer.pull().unwrap();
+    for text in ["gap", "gap && reason==overrun && size==12", "time==1", "bus==hub", "!noise"] {
+        assert!(filter(text).matches(&seen), "{text}");
+    }
+    for text in ["noise", "frame", "reason!=overrun", "size>12", "raw==\"\"", "dir==unknown"] {
+        assert!(!filter(text).matches(&seen), "{text}");
+    }
 }
 
 #[test]

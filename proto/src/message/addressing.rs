@@ -13,6 +13,7 @@ functions! {
     /// times, back to back).
     0xa0 SET_SLAVE_ADDR = set_slave_addr;
     host 50 ms, 1 sends;
+    effect Firmware;
     request { Assign { address: Address; Host uniid: Uniid; Host } }
     reply { Identity { device_type: DeviceType; Wire program: Program; Wire uniid: Uniid; Wire } }
 
@@ -20,18 +21,21 @@ functions! {
     /// delay.
     0xa1 GET_SLAVE_INFO = get_slave_info;
     host 1_000 ms, 1 sends;
+    effect Clear;
     request { Window { low: u8 = "0xfe"; Wire high: u8 = "0xfe"; Wire } }
     reply { Identity { device_type: DeviceType; Host program: Program; Host uniid: Uniid; Host } }
 
     /// Asks whether a device is still there.
     0xa2 ONLINE_CHECK = online_check;
     host 100 ms, 1 sends;
+    effect Read;
     request { Ask {} }
     reply { Identity { device_type: DeviceType; Wire program: Program; Wire uniid: Uniid; Wire } }
 
     /// Asks who has an address.
     0xa3 GET_ADDR_TABLE = get_addr_table;
     host 50 ms, 1 sends;
+    effect Read;
     request { Ask {} }
     reply { Identity { device_type: DeviceType; Wire program: Program; Wire uniid: Uniid; Wire } }
 
@@ -39,6 +43,7 @@ functions! {
     /// one answered from its loader.
     0x0b LOADER_TO_APP = loader_to_app;
     host 50 ms, 1 sends;
+    effect Firmware;
     unknown "what a loader answers, if anything";
     request { Start { argument: u8 = "1"; Host } }
     reply { Reply status Any { raw: Rest; Inferred } }

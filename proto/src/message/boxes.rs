@@ -14,12 +14,14 @@ functions! {
     /// Opens the connection; the box resets its lights.
     0x01 CREATE_CONNECT = create_connect;
     host 2_000 ms, 5 sends;
+    effect Setting;
     request { Connect {} }
     reply { Done {} }
 
     /// Reads what the tag readers saw: a word or a 40-character record for each slot asked.
     0x02 GET_RFID = get_rfid;
     host 2_000 ms, 5 sends;
+    effect Clear;
     unknown "the meaning of the record's fields beside material and colour is from documents only";
     request { Ask { slots: SlotSet = "all"; Host } }
     reply { Tags { tags: Tags; Firmware } }
@@ -28,6 +30,7 @@ functions! {
     /// where there is none. Despite its name no length.
     0x03 GET_REMAIN_LEN = get_remain_len;
     host 2_000 ms, 5 sends;
+    effect Clear;
     request { Ask { slots: SlotSet = "all"; Host } }
     reply { Percent {
         a: Remain, "%"; Firmware b: Remain, "%"; Firmware c: Remain, "%"; Firmware
@@ -38,12 +41,14 @@ functions! {
     /// off, a latched error cleared).
     0x04 SET_BOX_MODE = set_box_mode;
     host 2_000 ms, 5 sends;
+    effect Motion if mode = 0, Setting if mode = 1;
     request { Mode { slot: SlotSet = "none"; Wire mode: BoxMode; Wire } }
     reply { Done {} }
 
     /// Reads the two switches of the printer's filament buffer.
     0x05 GET_BUFFER_STATE = get_buffer_state;
     host 2_000 ms, 5 sends;
+    effect Read;
     request { Ask {} }
     reply { State { buffer: Buffer; Wire } }
 
@@ -51,6 +56,7 @@ functions! {
     /// PARAMS_ERR to all of it.
     0x06 CTRL_MATERIAL_MOTOR_ACTION = ctrl_material_motor_action;
     host 2_000 ms, 5 sends;
+    effect Motion;
     unknown "whether any firmware executes it";
     request { Action { slots: SlotSet; Document action: MotorAction; Document } }
     reply { Done {} }
@@ -58,6 +64,7 @@ functions! {
     /// Works the hub motor by hand, in idle state only.
     0x07 CTRL_CONNECTION_MOTOR_ACTION = ctrl_connection_motor_action;
     host 2_000 ms, 5 sends;
+    effect Motion;
     request { Action { action: MotorAction; Host } }
     reply {
         Done {}
@@ -67,12 +74,14 @@ functions! {
     /// Reads a row of photo sensors: the slots with filament at the inlet, or in the hub.
     0x08 GET_FILAMENT_SENSOR_STATE = get_filament_sensor_state;
     host 2_000 ms, 5 sends;
+    effect Read;
     request { Ask { sensors: Sensors; Wire } }
     reply { Slots { slots: SlotSet; Wire } }
 
     /// Sets a motor's speed. Never sent by the vendor's host.
     0x09 SET_MOTOR_SPEED = set_motor_speed;
     host 2_000 ms, 5 sends;
+    effect Setting;
     unknown "the firmware demands two bytes yet reads a third as the speed, which is the CRC";
     request { Speed { motor: BoxMotor; Firmware direction: u8; Firmware } }
     reply { Done { zero: u8; Firmware } }
@@ -81,6 +90,7 @@ functions! {
     /// STATUS, with the data still there; STATUS 30 replaces the data by what changed at the slots.
     0x0a GET_BOX_STATE = get_box_state;
     host 3_600_000 ms, 5 sends;
+    effect Clear;
     request { Ask {} }
     reply {
         Changes status Is(0x30) {
@@ -96,6 +106,7 @@ functions! {
     /// Tests the lights (in the application; the loader's 0B is LOADER_TO_APP).
     0x0b LED_TEST = led_test;
     host 2_000 ms, 5 sends;
+    effect Firmware;
     unknown "the second byte";
     request { Test { slots: SlotSet; Firmware value: u8; Firmware } }
     reply { Done {} }
@@ -104,6 +115,7 @@ functions! {
     /// firmware 1.1.3 sends one byte, a code that it keeps in its memory.
     0x0c GET_BOX_MODE = get_box_mode;
     host 2_000 ms, 5 sends;
+    effect Clear;
     unknown "whether the firmware's stored code is the host's mode";
     request { Ask {} }
     reply {
@@ -115,12 +127,14 @@ functions! {
     /// the tag reader. Run answers only when it has finished, which can take minutes.
     0x0d SET_PRE_LOADING = set_pre_loading;
     host 300_000 ms, 5 sends;
+    effect Setting if action = 0, Setting if action = 1, Motion if action = 2, Motion if action = 3;
     request { Preload { slots: SlotSet = "all"; Wire action: Preload; Wire } }
     reply { Done {} }
 
     /// Reads or clears the odometer, one a box. It falls while feeding and rises while pulling back.
     0x0e MEASURING_WHEEL = measuring_wheel;
     host 2_000 ms, 5 sends;
+    effect Setting if action = 0, Read if action = 1;
     request { Wheel { action: Wheel = "read"; Wire } }
     reply {
         Cleared if action = 0 {}
@@ -130,6 +144,7 @@ functions! {
     /// Whether the box takes up slack by itself. Sent 01 to every box before a load, 00 after.
     0x0f TIGHTEN_UP_ENABLE = tighten_up_enable;
     host 2_000 ms, 5 sends;
+    effect Setting;
     unknown "which value enables: host and firmware name them the other way round";
     request { Tighten { tighten: Tighten; Wire } }
     reply { Done {} }
@@ -139,6 +154,7 @@ functions! {
     /// nothing but 05 and 06.
     0x10 EXTRUDE_PROCESS = extrude_process;
     host 15_000 ms, 5 sends;
+    effect Clear if stage = 5, Motion;
     request { Stage { slot: SlotSet; Wire stage: ExtrudeStage; Wire param: u8 = "0", "mm"; Wire } }
     reply {
         ToHub if stage = 0 status Any { state: BoxState; Wire }
@@ -155,12 +171,14 @@ functions! {
     /// through the hub into its slot (01).
     0x11 RETRUDE_PROCESS = retrude_process;
     host 150_000 ms, 5 sends;
+    effect Motion;
     request { Stage { slot: SlotSet; Wire stage: RetrudeStage; Wire } }
     reply { Done {} }
 
     /// A feed in one call. The firmware takes the slot alone; the host adds how far.
     0x13 EXTRUDE_PROCESS_MODEL2 = extrude_process_model2;
     host 150_000 ms, 5 sends;
+    effect Motion;
     unknown "what firmware takes the host's two bytes: 1.1.3 answers PARAMS_ERR";
     request {
         Slot { slot: SlotSet; Firmware }
@@ -171,12 +189,14 @@ functions! {
     /// Reads version (three characters, shown with dots) and serial number.
     0x14 GET_VERSION_SN = get_version_sn;
     host 2_000 ms, 5 sends;
+    effect Read;
     request { Ask {} }
     reply { Version { version: Ascii3; Wire serial: Text; Wire } }
 
     /// Reads which parts work.
     0x15 GET_HARDWARE_STATUS = get_hardware_status;
     host 2_000 ms, 5 sends;
+    effect Read;
     unknown "the bytes behind the six flags (ten zeros in firmware 1.1.3)";
     request { Ask {} }
     reply { Parts {
@@ -187,6 +207,7 @@ functions! {
     /// Takes any byte and answers OK. Firmware only.
     0x30 UPDATE_STATE = update_state;
     host 2_000 ms, 5 sends;
+    effect Firmware;
     unknown "what it is for";
     request { Update { value: u8; Firmware } }
     reply { Done {} }
@@ -194,6 +215,7 @@ functions! {
     /// Factory: changes a stored code, then reboots. Firmware only.
     0x50 FACTORY_50 = factory_50;
     host 2_000 ms, 5 sends;
+    effect Firmware;
     unknown "the code";
     request { Code { code: u8; Firmware } }
     reply { Reply status Any { raw: Rest; Firmware } }
@@ -201,6 +223,7 @@ functions! {
     /// Factory or update. Firmware only.
     0x51 FACTORY_51 = factory_51;
     host 2_000 ms, 5 sends;
+    effect Firmware;
     unknown "what it does";
     request { Value { value: u8; Firmware } }
     reply { Reply status Any { raw: Rest; Firmware } }
@@ -208,6 +231,7 @@ functions! {
     /// Factory or update; its reply carries FUNC 53 and two bytes. Firmware only.
     0x52 FACTORY_52 = factory_52;
     host 2_000 ms, 5 sends;
+    effect Firmware;
     unknown "the two bytes";
     request { Ask {} }
     reply { Two { raw: Bytes2; Firmware } }
@@ -215,6 +239,7 @@ functions! {
     /// Factory or update; also the FUNC of the reply to 52. Firmware only.
     0x53 FACTORY_53 = factory_53;
     host 2_000 ms, 5 sends;
+    effect Firmware;
     unknown "what it does";
     request { Two { raw: Bytes2; Firmware } }
     reply { Reply status Any { raw: Rest; Firmware } }
@@ -222,12 +247,14 @@ functions! {
     /// Tests the line. The host expects its byte back; firmware 1.1.3 answers the byte plus one.
     0x55 COMMUNICATION_TEST = communication_test;
     host 2_000 ms, 5 sends;
+    effect Firmware;
     request { Test { value: u8; Host } }
     reply { Value { value: u8; Firmware } }
 
     /// Answers, then reboots. Firmware only.
     0x56 FACTORY_56 = factory_56;
     host 2_000 ms, 5 sends;
+    effect Firmware;
     request { Reboot {} }
     reply { Reply status Any { raw: Rest; Firmware } }
 }

@@ -7,6 +7,7 @@
 //!     /// Feeds a slot's filament to the toolhead, one stage a call.
 //!     0x10 EXTRUDE_PROCESS = extrude_process;
 //!     host 15_000 ms, 5 sends;
+//!     effect Clear if stage = 5, Motion;
 //!     request {
 //!         Stage { slot: SlotSet; Wire  stage: Stage; Wire  param: u8 = "0", "mm"; Wire }
 //!     }
@@ -21,6 +22,9 @@
 //! goes with (`status`; `Ok` when left out) and its fields. A field is a name, a type
 //! ([`FieldType`](super::FieldType)), a default for senders, a unit, and how well it is known. An
 //! error reply without data needs no form.
+//!
+//! `effect` says what a request does ([`Effect`](crate::effect::Effect)), by the values of its
+//! fields where that matters; the first that fits counts, and where none does it is `Firmware`.
 //!
 //! Out of each function come a module with `FUNCTION`, `Request` and `Reply` (one variant a form),
 //! and an entry in the file's table `FUNCTIONS`.
@@ -46,6 +50,7 @@ macro_rules! functions {
     (class $Class:ident, requests with $STATUS:ident; $($(#[doc = $doc:literal])+
         $code:literal $NAME:ident = $module:ident;
         host $timeout:literal ms, $sends:literal sends;
+        effect $($Effect:ident $(if $arg:ident = $is:literal)?),+;
         $(unknown $unknown:literal;)?
         request { $($request:tt)* }
         reply { $($reply:tt)* }
@@ -85,6 +90,10 @@ macro_rules! functions {
                 reply: $crate::message::declare::forms!($($reply)*),
                 timeout_ms: $timeout,
                 sends: $sends,
+                effects: &[$($crate::effect::EffectRule {
+                    when: &[$((stringify!($arg), $is))?],
+                    effect: $crate::effect::Effect::$Effect,
+                }),+],
                 unknown: concat!($($unknown)?),
             };
 

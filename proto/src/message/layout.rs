@@ -10,6 +10,7 @@ use core::fmt;
 use super::kind::{Kind, Width};
 use super::value::Value;
 use crate::address::Class;
+use crate::effect::EffectRule;
 use crate::evidence::Evidence;
 use crate::status::Status;
 
@@ -33,6 +34,9 @@ pub struct Function {
     pub timeout_ms: u32,
     /// How often the vendor's host sends it at most, the first time included.
     pub sends: u8,
+    /// What it does; the first rule that fits a request counts, and where none does it is
+    /// [`Effect::Firmware`](crate::effect::Effect::Firmware).
+    pub effects: &'static [EffectRule],
     /// What nobody knows about it; empty where all is known.
     pub unknown: &'static str,
 }

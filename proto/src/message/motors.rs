@@ -65,18 +65,21 @@ functions! {
     /// Restarts the motor's controller.
     0x01 REBOOT = reboot;
     host 1_000 ms, 1 sends;
+    effect Firmware;
     request { Reboot { argument: u8 = "0"; Host } }
     reply { Ignored status Any { raw: Rest; Host } }
 
     /// Calibrates the encoder; asked again while it runs.
     0x03 ENCODER_CALIBRATE_OFFICIAL = encoder_calibrate;
     host 60_000 ms, 1 sends;
+    effect Firmware;
     request { Calibrate { argument: u8 = "0"; Host } }
     reply { Result status Any { result: Calibration; Host } }
 
     /// Calibrates the electrical offset.
     0x04 ELEC_OFFSET_CALIBRATE = elec_offset_calibrate;
     host 60_000 ms, 1 sends;
+    effect Firmware;
     request { Calibrate { argument: u8 = "0"; Host } }
     reply { Result status Any {
         result: Done; Host largest_deviation: F32Le, "deg"; Host mean: F32Le, "pulses"; Host
@@ -85,6 +88,7 @@ functions! {
     /// Controls the drive: 1 disables it, 4 reads its pins, others to 12 are only sent.
     0x05 CONTROL = control;
     host 50 ms, 1 sends;
+    effect Clear if command = 4, Motion;
     unknown "commands 2, 3 and 5 to 12";
     request { Command { command: Control; Host } }
     reply {
@@ -95,6 +99,7 @@ functions! {
     /// Writes, reads or saves a parameter in working memory.
     0x06 SYS_PARAM = sys_param;
     host 1_000 ms, 1 sends;
+    effect Clear if op = 2, Setting if op = 1, Setting if op = 3;
     unknown "operations 4 to 6, whose replies the host only prints";
     request {
         Write if op = 1 { op: SysParamOp; Host id: ParamId; Host value: ParamValue; Host }
@@ -111,6 +116,7 @@ functions! {
     /// Writes or reads a parameter in flash.
     0x07 FLASH_PARAM = flash_param;
     host 1_000 ms, 1 sends;
+    effect Firmware;
     unknown "operations 1, 2, 3, 4 and 7, whose replies the host only prints";
     request {
         Write if op = 5 { op: FlashParamOp; Host id: ParamId; Host value: ParamValue; Host }
@@ -127,6 +133,7 @@ functions! {
     /// Reads a measured quantity: 1 to 10 are numbers, 11 and 12 counters.
     0x08 GET = get;
     host 50 ms, 1 sends;
+    effect Clear;
     unknown "what the quantities are";
     request { Ask { quantity: u8; Host } }
     reply {
@@ -138,12 +145,14 @@ functions! {
     /// Starts the boot loader.
     0x0b BOOT = boot;
     host 2_000 ms, 1 sends;
+    effect Firmware;
     request { Boot { argument: u8 = "0"; Host } }
     reply { Ignored status Any { raw: Rest; Host } }
 
     /// Reads or clears the error and warning words. The host takes 0 to 8 bytes.
     0x0c PROTECTION = protection;
     host 50 ms, 1 sends;
+    effect Clear;
     request { Ask { op: ProtectionOp; Wire } }
     reply {
         Words status Any { errors: Errors; Wire warnings: Warnings; Wire }
@@ -154,6 +163,7 @@ functions! {
     /// System identification. Never sent.
     0x0d SYSTEMID = systemid;
     host 1_000 ms, 1 sends;
+    effect Firmware;
     unknown "its arguments and reply";
     request { Raw { raw: Rest; Inferred } }
     reply { Raw status Any { raw: Rest; Inferred } }
@@ -161,6 +171,7 @@ functions! {
     /// Sets (to everyone, at start-up) or reads a motor's bus address.
     0x0e ADDRESS_485 = address_485;
     host 50 ms, 1 sends;
+    effect Firmware;
     request { Address { op: AddressOp; Host } }
     reply {
         Address if op = 2 status Any { address: Address; Host }
@@ -170,6 +181,7 @@ functions! {
     /// Reads the versions.
     0x0f VERSION = version;
     host 50 ms, 1 sends;
+    effect Clear;
     request { Ask { argument: u8 = "0"; Host } }
     reply { Versions status Any {
         firmware: Version4; Host command: Version2; Host protection: Version2; Host
@@ -179,6 +191,7 @@ functions! {
     /// Sets the stall mode; the reply repeats it.
     0x11 STALL_MODE = stall_mode;
     host 50 ms, 1 sends;
+    effect Setting;
     unknown "what modes 1 and 2 are: 1 before homing, 2 after";
     request { Mode { mode: u8; Wire } }
     reply { Mode status Any { mode: u8; Wire } }

@@ -10,6 +10,7 @@ functions! {
     /// Reads the tag: exactly its 40 characters, under any STATUS.
     0x02 GET_RFID = get_rfid;
     host 500 ms, 5 sends;
+    effect Clear;
     request { Ask {} }
     reply { Tag status Any { tag: Tag; Host } }
 }

@@ -143,7 +143,7 @@ fn read(seen: &Seen) -> Vec<Cell> {
             exchange.response.as_deref()
         }
         Seen::Lone(frame) | Seen::Frame(frame) => Some(&**frame),
-        Seen::Noise(_) => None,
+        Seen::Noise(_) | Seen::Gap(_) => None,
     };
     if let Some(reply) = reply {
         let status = reply.frame().status();

@@ -31,12 +31,7 @@ fn seen(text: &str) -> Vec<Seen> {
 }
 
 fn time(seen: &Seen) -> Time {
-    match seen {
-        Seen::Exchange(exchange) => exchange.time,
-        Seen::Lone(frame) | Seen::Frame(frame) => frame.record.time,
-        Seen::Noise(record) => record.time,
-    }
-    .unwrap()
+    seen.time().unwrap()
 }
 
 /// Pushes what is in a text, and gives what changed as `device.name: old -> new`.

@@ -1,6 +1,9 @@
 //! Two exchanges that belong together, thing by thing.
 
+use k485_proto::dialect::Dialect;
 use k485_proto::exchange::{Exchange, Observed, Outcome};
+use k485_proto::frame::Frame;
+use k485_proto::message::Message;
 use serde::Serialize;
 
 use super::{Item, Options};
@@ -28,18 +31,15 @@ pub(super) fn compare(a: &Item, b: &Item, options: &Options) -> Vec<Change> {
     if let (Some(a), Some(b)) = (a.reply(), b.reply()) {
         // Most replies are the same to the last byte, in reply to the same.
         if a.frame() != b.frame() || a.dir != b.dir {
-            let status = |reply: &Observed| {
-                Shown::Text(reply.dialect.status_name(reply.frame().status()).into_owned())
-            };
-            note("status", Some(status(a)), Some(status(b)), &mut changes);
-            fields(a, b, &mut changes);
+            replies(&Said::of(a), &Said::of(b), &mut changes);
         }
     }
     changes.retain(|change| !options.ignores(&change.name));
     changes
 }
 
-fn note(name: &str, a: Option<Shown>, b: Option<Shown>, changes: &mut Vec<Change>) {
+/// Notes one thing, if it differs.
+pub(crate) fn note(name: &str, a: Option<Shown>, b: Option<Shown>, changes: &mut Vec<Change>) {
     let same = match (&a, &b) {
         (Some(a), Some(b)) => a.same(b),
         (a, b) => a.is_none() && b.is_none(),
@@ -69,9 +69,29 @@ fn ending(a: &Exchange, b: &Exchange, options: &Options, changes: &mut Vec<Chang
     }
 }
 
-/// Differences of what two replies say.
-fn fields(a: &Observed, b: &Observed, changes: &mut Vec<Change>) {
-    let (mine, mut theirs) = (flat(a), flat(b));
+/// A reply that is compared, with what it says.
+pub(crate) struct Said<'a> {
+    /// The frame.
+    pub(crate) frame: Frame<'a>,
+    /// What it says.
+    pub(crate) message: Message<'a>,
+    /// Whose names its STATUS is told in.
+    pub(crate) dialect: &'static Dialect,
+}
+
+impl<'a> Said<'a> {
+    fn of(reply: &'a Observed) -> Said<'a> {
+        Said { frame: reply.frame(), message: reply.message(), dialect: reply.dialect }
+    }
+}
+
+/// Differences of two replies: STATUS, and what they say.
+pub(crate) fn replies(a: &Said<'_>, b: &Said<'_>, changes: &mut Vec<Change>) {
+    let status = |reply: &Said<'_>| {
+        Shown::Text(reply.dialect.status_name(reply.frame.status()).into_owned())
+    };
+    note("status", Some(status(a)), Some(status(b)), changes);
+    let (mine, mut theirs) = (flat(&a.message), flat(&b.message));
     for (name, value) in mine {
         let at = theirs.iter().position(|(other, _)| *other == name);
         let other = at.map(|at| theirs.remove(at).1);

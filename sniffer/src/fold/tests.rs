@@ -32,12 +32,12 @@ impl Bus {
             words.join(" ")
         };
         while let Some(seen) = pairer.pull() {
-            let (time, line) = match &seen {
-                Seen::Exchange(exchange) => (exchange.time, k485_proto::line::exchange(exchange)),
-                Seen::Noise(record) => (record.time, k485_proto::line::noise(record, 16)),
-                Seen::Frame(frame) | Seen::Lone(frame) => (frame.record.time, Vec::new()),
+            let line = match &seen {
+                Seen::Exchange(exchange) => k485_proto::line::exchange(exchange),
+                Seen::Noise(record) => k485_proto::line::noise(record, 16),
+                Seen::Frame(_) | Seen::Lone(_) | Seen::Gap(_) => Vec::new(),
             };
-            let folded = fold.push(&seen, time.unwrap());
+            let folded = fold.push(&seen, seen.time().unwrap());
             out.extend(folded.polls.map(|polls| text(polls.words())));
             if folded.show && !matches!(seen, Seen::Frame(_)) {
                 out.push(text(line));
@@ -77,7 +77,7 @@ fn what_stays_the_same_is_one_line_and_what_changes_is_shown() {
             "· 9 polls in 2.0 s: box1-3 GET_BOX_STATE x2-3 each, box4 GET_BOX_STATE no reply x2"
                 .into(),
             // The last wait may not be over.
-            "box4   GET_BOX_STATE -> no reply before the capture ends".into(),
+            "box4   GET_BOX_STATE -> no reply before the capture ends or has a gap".into(),
         ]
     );
 }

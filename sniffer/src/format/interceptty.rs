@@ -134,7 +134,7 @@ impl<W: Write> CaptureWriter for Writer<W> {
             Some(Direction::Request) => "< ",
             Some(Direction::Response) => "> \t",
             None => {
-                self.losses.add(item, &[Loss::Undirected]);
+                self.losses.add(item, &[Loss::Undirected, Loss::Gap]);
                 return Ok(());
             }
         };

@@ -1,6 +1,6 @@
 //! Records out of pieces that name their bus: the lines of a log, the packets of a packet file.
 //!
-//! A piece that is told to be noise, a bare frame or a call without a reply is a record of its own,
+//! A piece that is told to be noise, a gap, a bare frame or a call without a reply is a record of its own,
 //! whatever is around it. All others are the bytes of a wire, deframed a bus and a direction at a
 //! time: a program that writes what each read gave it cuts frames at any place. A gap of more than
 //! [`SILENCE`] ends what is open, as does a record of its own.
@@ -76,6 +76,11 @@ impl Joiner {
             return Ok(());
         };
         bus.idle(ready);
+        if let Verdict::Gap(gap) = verdict {
+            let record = Record::of_gap(gap, time, bus.name.clone());
+            ready.push_back(Ok(Record { offset: piece.offset, ..record }));
+            return Ok(());
+        }
         ready.push_back(Ok(Record {
             time,
             bus: bus.name.clone(),
@@ -133,6 +138,13 @@ fn alone<'a>(piece: &Piece<'a>) -> Result<Option<Alone<'a>>, String> {
             Ok(Some((Verdict::NoReply, Origin::Wire, bytes)))
         } else {
             Err("says `no reply` and has bytes".to_owned())
+        };
+    }
+    if let Some(gap) = note.gap {
+        return if bytes.is_empty() {
+            Ok(Some((Verdict::Gap(gap), Origin::Wire, bytes)))
+        } else {
+            Err("says `gap` and has bytes".to_owned())
         };
     }
     if bytes.is_empty() {

@@ -1,4 +1,5 @@
-//! k485's own JSON lines: one object a line, a `frame`, a `noise` or an `exchange`; written, and
+//! k485's own JSON lines: one object a line, a `frame`, a `noise`, a `gap` or an
+//! `exchange`; written, and
 //! read back by [`Jsonl`].
 //!
 //! The schema is `docs/jsonl.schema.json`. Times are decimal seconds with nine digits, written
@@ -36,13 +37,14 @@ pub struct Writer<W> {
     losses: Losses,
 }
 
-/// As a capture: a line a frame, a line a span of noise.
+/// As a capture: a line a frame, a line a span of noise, a line a gap.
 impl<W: Write> CaptureWriter for Writer<W> {
     fn write(&mut self, item: &Item) -> io::Result<()> {
         self.losses.add(item, &[Loss::Call, Loss::NoReply]);
         match item {
             Item::Frame(observed) => self.frame(observed),
             Item::Noise(record) => self.noise(record),
+            Item::Gap(record) => self.gap(record),
             Item::NoReply(_) => Ok(()),
         }
     }
@@ -76,6 +78,14 @@ impl<W: Write> Writer<W> {
     /// Those of the output.
     pub fn noise(&mut self, record: &Record) -> io::Result<()> {
         self.line(&NoiseLine::new(record))
+    }
+
+    /// Writes a line for a record of a gap; nothing for one of another kind.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn gap(&mut self, record: &Record) -> io::Result<()> {
+        GapLine::new(record).map_or(Ok(()), |line| self.line(&line))
     }
 
     /// Writes an exchange's line.
@@ -238,7 +248,7 @@ impl<'a> NoiseLine<'a> {
     fn new(record: &'a Record) -> Self {
         let (reason, detail) = match record.verdict {
             Verdict::Noise(reason) => (reason.name(), reason.to_string()),
-            Verdict::Frame | Verdict::NoReply => ("none", String::new()),
+            Verdict::Frame | Verdict::NoReply | Verdict::Gap(_) => ("none", String::new()),
         };
         NoiseLine {
             r#type: "noise",
@@ -251,6 +261,36 @@ impl<'a> NoiseLine<'a> {
             reason,
             detail,
         }
+    }
+}
+
+#[derive(Serialize)]
+struct GapLine<'a> {
+    r#type: &'static str,
+    v: u32,
+    time: Option<Box<RawValue>>,
+    bus: &'a str,
+    offset: u64,
+    reason: &'static str,
+    duration_ms: Option<Box<RawValue>>,
+    lost_bytes: Option<u64>,
+    detail: String,
+}
+
+impl<'a> GapLine<'a> {
+    fn new(record: &'a Record) -> Option<Self> {
+        let Verdict::Gap(gap) = record.verdict else { return None };
+        Some(GapLine {
+            r#type: "gap",
+            v: VERSION,
+            time: seconds(record.time),
+            bus: &record.bus,
+            offset: record.offset,
+            reason: gap.reason.name(),
+            duration_ms: milliseconds(gap.ns),
+            lost_bytes: gap.bytes,
+            detail: gap.to_string(),
+        })
     }
 }
 

@@ -4,6 +4,7 @@
 //! (1700000000.123456789) bus0 > f70103ff0a5c
 //! (1700000000.125000000) bus0 < f70107000a19240000e7
 //! (1700000000.130000000) bus0 5500 ; noise: garbage: no frame head
+//! (1700000003.400000000) bus0 - ; gap: unplugged, 3200000000 ns
 //! (-) bus0 > 0103ff0a ; bare; call 12, timeout 100 ms
 //! # a comment
 //! ```
@@ -19,6 +20,7 @@
 //! | note | means |
 //! | --- | --- |
 //! | `noise: REASON` | noise; the reason in the words that `decode` uses |
+//! | `gap: REASON`, `gap: REASON, N ns, N bytes` | bytes are missing, up to the line's time: `unplugged`, `overrun` or `dropped`; how long nothing was heard, how many were lost; there are no bytes |
 //! | `bare` | a frame without head and CRC |
 //! | `dir inferred` | the line's direction was worked out, not told |
 //! | `call ID`, `call ID, timeout N ms, took N ns` | the traced call of the host |
@@ -266,7 +268,7 @@ impl<W: Write> CaptureWriter for Writer<W> {
 mod tests {
     use super::*;
     use k485_proto::deframer::NoiseReason;
-    use k485_proto::record::{Call, Complaint, Origin, Record, Verdict};
+    use k485_proto::record::{Call, Complaint, Gap, GapReason, Origin, Record, Verdict};
     use std::io::Cursor;
 
     fn read(text: &str) -> Vec<Result<Record, Complaint>> {
@@ -279,6 +281,7 @@ mod tests {
                     (-) - < 0107000a19240000 ; bare; call 7, took 5 ns\n\
                     (2) %62%20a 55 ; noise: garbage: no frame head\n\
                     (3) b - ; no reply; call 7\n\
+                    (3.5) b - ; gap: overrun, 12 bytes\n\
                     (4) b > f70103ff0a5c ; dir inferred\n";
         let got: Vec<_> = read(text).into_iter().map(Result::unwrap).collect();
         let seen: Vec<_> = got
@@ -286,6 +289,7 @@ mod tests {
             .map(|r| (r.time.map(|t| t.0), &*r.bus, r.dir, r.bytes.len(), r.verdict, r.origin))
             .collect();
         let (request, response) = (Some(Direction::Request), Some(Direction::Response));
+        let overrun = Gap { reason: GapReason::Overrun, ns: None, bytes: Some(12) };
         let (wire, garbage) = (Origin::Wire, Verdict::Noise(NoiseReason::Garbage));
         assert_eq!(
             seen,
@@ -294,6 +298,7 @@ mod tests {
                 (None, "", response, 8, Verdict::Frame, Origin::Bare),
                 (Some(2_000_000_000), "b a", None, 1, garbage, wire),
                 (Some(3_000_000_000), "b", None, 0, Verdict::NoReply, wire),
+                (Some(3_500_000_000), "b", None, 0, Verdict::Gap(overrun), wire),
                 (Some(4_000_000_000), "b", None, 6, Verdict::Frame, wire),
             ]
         );
@@ -305,7 +310,8 @@ mod tests {
     #[test]
     fn broken_lines_are_told_and_skipped() {
         let text = "(1) b > f7\n1.5 b f7\n(x) b f7\n(1) b\n(1) b > f7 01\n(1) b f70\n(1) b f7 ; odd\n\
-                    (1) %4 f7\n(1) b 0102 ; bare\n(1) b -\n(1) b > 0103ff0a5c\n";
+                    (1) %4 f7\n(1) b 0102 ; bare\n(1) b -\n\
+                    (1) b f7 ; gap: dropped\n(1) b - ; gap: eaten\n(1) b > 0103ff0a5c\n";
         let got = read(text);
         let told: Vec<_> =
             got.iter().filter_map(|item| item.as_ref().err()).map(ToString::to_string).collect();
@@ -322,6 +328,8 @@ mod tests {
                 "8: `%4`: % needs two hex digits of UTF-8",
                 "9: the line says `bare`, but its LEN or CRC does not fit",
                 "10: the line has no bytes",
+                "11: the line says `gap` and has bytes",
+                "12: `gap: eaten` is no note (begin a comment with #)",
             ]
             .map(|what| format!("a.log:{what}{skipped}"))
         );

@@ -5,6 +5,7 @@
 //! | part | means |
 //! | --- | --- |
 //! | `noise: REASON` | the bytes are noise, for the reason in the words of [`NoiseReason`] |
+//! | `gap: REASON`, `gap: REASON, N ns, N bytes` | bytes are missing here; how long nothing was heard and how many were lost, each as far as it is known |
 //! | `bare` | the frame was given without head and CRC; `bare: head and CRC were added` where the bytes have them |
 //! | `dir inferred` | the direction beside the bytes was worked out from what went before, not told |
 //! | `no time` | the time beside the bytes means nothing |
@@ -15,7 +16,7 @@
 use std::fmt;
 
 use k485_proto::deframer::NoiseReason;
-use k485_proto::record::{Call, Time};
+use k485_proto::record::{Call, Gap, GapReason, Time};
 
 use crate::format::seconds;
 
@@ -27,6 +28,8 @@ const BETWEEN: &str = "; ";
 pub(super) struct Note {
     /// The bytes are noise.
     pub(super) noise: Option<NoiseReason>,
+    /// Bytes are missing.
+    pub(super) gap: Option<Gap>,
     /// The frame was given bare.
     pub(super) bare: Option<Bare>,
     /// The direction is inferred.
@@ -60,6 +63,8 @@ impl Note {
             _ => {
                 if let Some(reason) = part.strip_prefix("noise: ").and_then(reason) {
                     self.noise = Some(reason);
+                } else if let Some(gap) = part.strip_prefix("gap: ").and_then(gap) {
+                    self.gap = Some(gap);
                 } else if let Some(time) = part.strip_prefix("time ").and_then(seconds::parse) {
                     self.time = Some(Some(time));
                 } else if let Some(call) = part.strip_prefix("call ").and_then(call) {
@@ -95,6 +100,11 @@ impl fmt::Display for Note {
         };
         if let Some(reason) = self.noise {
             part(format_args!("noise: {reason}"))?;
+        }
+        if let Some(Gap { reason, ns, bytes }) = self.gap {
+            let ns = ns.map_or(String::new(), |ns| format!(", {ns} ns"));
+            let bytes = bytes.map_or(String::new(), |bytes| format!(", {bytes} bytes"));
+            part(format_args!("gap: {}{ns}{bytes}", reason.name()))?;
         }
         match self.bare {
             Some(Bare::Kept) => part(format_args!("bare"))?,
@@ -133,6 +143,20 @@ fn call(text: &str) -> Option<Call> {
         }
     }
     Some(call)
+}
+
+/// A gap behind the word `gap`.
+fn gap(text: &str) -> Option<Gap> {
+    let mut parts = text.split(", ");
+    let mut gap = Gap { reason: GapReason::find(parts.next()?)?, ns: None, bytes: None };
+    for part in parts {
+        if let Some(ns) = part.strip_suffix(" ns") {
+            gap.ns = Some(ns.parse().ok()?);
+        } else {
+            gap.bytes = Some(part.strip_suffix(" bytes")?.parse().ok()?);
+        }
+    }
+    Some(gap)
 }
 
 /// The reason for noise in the words in which it prints itself.
@@ -182,23 +206,33 @@ mod tests {
         })
     }
 
+    fn gaps() -> impl Strategy<Value = Gap> {
+        let reason = proptest::sample::select(&GapReason::ALL[..]);
+        (reason, any::<(Option<i64>, Option<u64>)>()).prop_map(|(reason, (ns, bytes))| Gap {
+            reason,
+            ns,
+            bytes,
+        })
+    }
+
     proptest! {
         #[test]
         fn what_is_written_is_read(
             noise in of(reasons()),
+            gap in of(gaps()),
             bare in of(prop_oneof![Just(Bare::Kept), Just(Bare::Completed)]),
             inferred: bool,
             time in of(of(any::<i64>().prop_map(Time))),
             call in of(calls()),
             no_reply: bool,
         ) {
-            let note = Note { noise, bare, inferred, time, call, no_reply };
+            let note = Note { noise, gap, bare, inferred, time, call, no_reply };
             let text = note.to_string();
             prop_assert_eq!(Note::parse(&text), (note, None));
         }
 
         #[test]
-        fn nothing_panics(text in "((noise: |call |time |bad|took|timeout|[0-9 ;,:a-z])){0,30}") {
+        fn nothing_panics(text in "((noise: |gap: |overrun|ns|call |time |bad|took|timeout|[0-9 ;,:a-z])){0,30}") {
             Note::parse(&text);
         }
     }

@@ -9,6 +9,7 @@
 //! | part | means |
 //! | --- | --- |
 //! | `noise: REASON` | the packet is noise |
+//! | `gap: REASON`, `gap: REASON, N ns, N bytes` | here bytes are missing: the packet has none |
 //! | `bare: head and CRC were added` | the source has the frame without them |
 //! | `dir inferred` | the direction in the flags was worked out, not told |
 //! | `no time`, `time SECONDS` | there is no time, or one that a packet cannot have (before 1970) |

@@ -87,8 +87,8 @@ impl<W: Write> Writer<W> {
 
 impl<W: Write> CaptureWriter for Writer<W> {
     fn write(&mut self, item: &Item) -> io::Result<()> {
-        use Loss::{Bare, Bus, Call, Cut, Direction, NoReply, Time};
-        self.losses.add(item, &[Time, Bus, Direction, Bare, Call, NoReply, Cut]);
+        use Loss::{Bare, Bus, Call, Cut, Direction, Gap, NoReply, Time};
+        self.losses.add(item, &[Time, Bus, Direction, Bare, Call, NoReply, Gap, Cut]);
         self.out.write_all(item.wire())
     }
 

@@ -24,6 +24,8 @@ pub enum Item {
     Noise(Record),
     /// A traced call that returned without a reply.
     NoReply(Record),
+    /// A place where bytes are missing.
+    Gap(Record),
 }
 
 impl Item {
@@ -32,7 +34,7 @@ impl Item {
     pub fn record(&self) -> &Record {
         match self {
             Item::Frame(observed) => &observed.record,
-            Item::Noise(record) | Item::NoReply(record) => record,
+            Item::Noise(record) | Item::NoReply(record) | Item::Gap(record) => record,
         }
     }
 
@@ -51,7 +53,7 @@ impl Item {
     pub fn wire(&self) -> &[u8] {
         match self {
             Item::Frame(observed) => observed.frame().raw(),
-            Item::Noise(record) | Item::NoReply(record) => &record.bytes,
+            Item::Noise(record) | Item::NoReply(record) | Item::Gap(record) => &record.bytes,
         }
     }
 
@@ -61,7 +63,11 @@ impl Item {
         Note {
             noise: match record.verdict {
                 Verdict::Noise(reason) => Some(reason),
-                Verdict::Frame | Verdict::NoReply => None,
+                Verdict::Frame | Verdict::NoReply | Verdict::Gap(_) => None,
+            },
+            gap: match record.verdict {
+                Verdict::Gap(gap) => Some(gap),
+                _ => None,
             },
             bare: (record.origin == Origin::Bare).then_some(bare),
             inferred: self.dir().1 == Source::Inferred,
@@ -113,6 +119,7 @@ impl Iterator for Items {
                 match seen {
                     Seen::Frame(observed) => self.ready.push_back(Item::Frame(observed)),
                     Seen::Noise(record) => self.ready.push_back(Item::Noise(record)),
+                    Seen::Gap(record) => self.ready.push_back(Item::Gap(record)),
                     Seen::Exchange(_) | Seen::Lone(_) => {}
                 }
             }
@@ -155,6 +162,8 @@ pub enum Loss {
     Call,
     /// A traced call without a reply, all of it.
     NoReply,
+    /// A place where bytes are missing.
+    Gap,
     /// A span without a direction, all of it.
     Undirected,
     /// Where a frame that was cut short ended: what follows may be read as its rest.
@@ -171,6 +180,7 @@ impl Loss {
             Loss::Bare => "marks that a frame was given bare (head and CRC were added)",
             Loss::Call => "links to the traced call",
             Loss::NoReply => "calls without a reply",
+            Loss::Gap => "gaps (places where bytes are missing)",
             Loss::Undirected => "spans whose direction is not known",
             Loss::Cut => {
                 "ends of frames that were cut short (what follows may be read as the rest)"
@@ -196,9 +206,12 @@ impl Losses {
         self.0.is_empty()
     }
 
-    /// Counts what of the item is not among the things that the format holds.
+    /// Counts what of the item is not among the things that the format holds. A gap that is lost is
+    /// lost as a whole.
     pub(super) fn add(&mut self, item: &Item, lost: &[Loss]) {
-        for loss in lost {
+        let gap = [Loss::Gap];
+        let is_lost_gap = matches!(item, Item::Gap(_)) && lost.contains(&Loss::Gap);
+        for loss in if is_lost_gap { &gap } else { lost } {
             if Losses::concerns(*loss, item) {
                 *self.0.entry(*loss).or_default() += 1;
             }
@@ -216,6 +229,7 @@ impl Losses {
             Loss::Bare => record.origin == Origin::Bare,
             Loss::Call => record.call.is_some(),
             Loss::NoReply => record.verdict == Verdict::NoReply,
+            Loss::Gap => matches!(record.verdict, Verdict::Gap(_)),
             Loss::Undirected => item.dir().0.is_none(),
             Loss::Cut => {
                 matches!(record.verdict, Verdict::Noise(NoiseReason::Truncated { .. }))

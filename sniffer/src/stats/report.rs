@@ -69,6 +69,13 @@ pub struct Totals {
     pub noise_places: u64,
     /// Bytes of noise.
     pub noise_bytes: u64,
+    /// Places where bytes are missing.
+    pub gaps: u64,
+    /// How long nothing was heard in them, in nanoseconds, as far as that is known.
+    #[serde(rename = "gap_s", serialize_with = "seconds")]
+    pub gap_ns: Option<i64>,
+    /// How many bytes were lost in them, as far as they were counted.
+    pub lost_bytes: Option<u64>,
     /// Requests that were left out of the periods, since there were too many different ones.
     pub requests_not_followed: u64,
 }
@@ -81,6 +88,8 @@ pub struct Bus {
     pub name: Arc<str>,
     /// Frames.
     pub frames: u64,
+    /// Places where bytes are missing.
+    pub gaps: u64,
     /// How much of the time its wires were in use.
     pub load_percent: Option<f64>,
     /// The same of the busiest second.
@@ -274,7 +283,7 @@ fn seconds<S: Serializer>(nanos: &Option<i64>, serializer: S) -> Result<S::Ok, S
     }
 }
 
-fn some_seconds<S: Serializer>(nanos: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn some_seconds<S: Serializer>(nanos: &i64, serializer: S) -> Result<S::Ok, S::Error> {
     raw(decimal(*nanos, 9), serializer)
 }
 

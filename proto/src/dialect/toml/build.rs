@@ -8,8 +8,9 @@ use ::toml::Spanned;
 use ::toml::de::{DeTable, DeValue};
 
 use super::draft::{
-    DeviceDraft, DialectDraft, FieldDraft, FormDraft, FunctionDraft, StatusDraft, Word, own,
+    DeviceDraft, DialectDraft, FieldDraft, FormDraft, FunctionDraft, StatusDraft, When, Word, own,
 };
+use super::effect::{effects, firmware};
 use super::read::{At, Errors, Section, number_of, text_of};
 use crate::address::Class;
 use crate::dialect::{Dialect, K2};
@@ -32,6 +33,7 @@ const FUNCTION: &[&str] = &[
     "reply",
     "timeout_ms",
     "sends",
+    "effect",
     "unknown",
 ];
 const FORM: &[&str] = &["form", "when", "status", "fields"];
@@ -72,6 +74,7 @@ pub(super) fn dialect<'t>(
     for section in root.sections("field", CHANGE, errors).unwrap_or_default() {
         change(&section, &mut draft, errors);
     }
+    draft.functions.iter_mut().for_each(FunctionDraft::drop_stale_effects);
     draft
 }
 
@@ -212,6 +215,9 @@ fn function(
     if let Some(sends) = section.number("sends", 1..=255, errors) {
         function.sends = byte(sends.into_inner());
     }
+    if let Some(effects) = effects(section, errors) {
+        (function.effects, function.own_effects) = (effects, true);
+    }
     function.request = request.unwrap_or(function.request);
     function.reply = reply.unwrap_or(function.reply);
     Some(function)
@@ -247,6 +253,9 @@ fn new_function(class: &str, code: u8, at: &At) -> FunctionDraft {
         // What the vendor's host does for functions that are in none of its tables.
         timeout_ms: 2_000,
         sends: 5,
+        // What must be assumed.
+        effects: firmware(),
+        own_effects: false,
         unknown: Word::Borrowed(""),
     }
 }
@@ -315,7 +324,7 @@ fn status_rule(
 }
 
 /// `when = { stage = 5 }`.
-fn when(section: &Section<'_>, errors: &mut Errors<'_>) -> Vec<(At, Word, u32)> {
+pub(super) fn when(section: &Section<'_>, errors: &mut Errors<'_>) -> Vec<When> {
     let Some(value) = section.get("when") else { return Vec::new() };
     let Some(table) = value.get_ref().as_table() else {
         errors.add(value.span(), "when is a table such as { stage = 5 }");
@@ -443,6 +452,9 @@ fn change(section: &Section<'_>, draft: &mut DialectDraft, errors: &mut Errors<'
     }
     for field in fields.iter_mut().filter(|field| field.name == *name.get_ref()) {
         new.apply(field, &section.at);
+    }
+    if let (true, Some(rename)) = (request, &new.rename) {
+        function.rename_in_effects(name.get_ref(), rename);
     }
 }
 

@@ -6,7 +6,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::draft::{DeviceDraft, DialectDraft, FieldDraft, FormDraft, FunctionDraft};
+use super::draft::{DeviceDraft, DialectDraft, FieldDraft, FormDraft, FunctionDraft, When};
 use super::read::{At, Errors};
 use crate::address::Address;
 use crate::message::kind::{BITS8, BITS32_LE, U8, U16_BE, U16_LE, U32_BE, U32_LE};
@@ -146,22 +146,25 @@ fn function(function: &FunctionDraft, errors: &mut Errors<'_>) {
         }
     }
     for form in &function.request {
-        conditions(form, form.fields.iter(), "this layout", errors);
+        conditions(&form.when, form.fields.iter(), "this layout", errors);
     }
     let asked = function.request.iter().flat_map(|form| &form.fields);
     for form in &function.reply {
-        conditions(form, asked.clone(), "a request", errors);
+        conditions(&form.when, asked.clone(), "a request", errors);
+    }
+    for rule in &function.effects {
+        conditions(&rule.when, asked.clone(), "a request", errors);
     }
 }
 
 /// The fields that `when` names must be there, as one byte that is a number.
 fn conditions<'d>(
-    form: &FormDraft,
+    when: &[When],
     fields: impl Iterator<Item = &'d FieldDraft> + Clone,
     whose: &str,
     errors: &mut Errors<'_>,
 ) {
-    for (at, name, _) in &form.when {
+    for (at, name, _) in when {
         match fields.clone().find(|field| field.name == *name) {
             None => {
                 let names: Vec<&str> = fields.clone().map(|field| &*field.name).collect();

@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use super::read::At;
 use crate::address::{Address, Class};
 use crate::dialect::{DeviceEntry, Dialect};
+use crate::effect::{Effect, EffectRule};
 use crate::evidence::Evidence;
 use crate::message::{Field, Form, Function, Kind, StatusRule};
 use crate::status::{Status, StatusInfo};
@@ -57,14 +58,26 @@ pub(super) struct FunctionDraft {
     pub(super) reply: Vec<FormDraft>,
     pub(super) timeout_ms: u32,
     pub(super) sends: u8,
+    pub(super) effects: Vec<EffectDraft>,
+    /// Whether the file says them, so that they must fit.
+    pub(super) own_effects: bool,
     pub(super) unknown: Word,
 }
+
+#[derive(Clone)]
+pub(super) struct EffectDraft {
+    pub(super) when: Vec<When>,
+    pub(super) effect: Effect,
+}
+
+/// A field that must have a value, with its place.
+pub(super) type When = (At, Word, u32);
 
 #[derive(Clone)]
 pub(super) struct FormDraft {
     pub(super) at: At,
     pub(super) name: Word,
-    pub(super) when: Vec<(At, Word, u32)>,
+    pub(super) when: Vec<When>,
     pub(super) status: StatusRule,
     pub(super) fields: Vec<FieldDraft>,
 }
@@ -95,6 +108,8 @@ impl FunctionDraft {
             reply: forms(function.reply),
             timeout_ms: function.timeout_ms,
             sends: function.sends,
+            effects: function.effects.iter().map(|rule| EffectDraft::of(rule, at)).collect(),
+            own_effects: false,
             unknown: function.unknown.into(),
         }
     }
@@ -111,8 +126,19 @@ impl FunctionDraft {
             reply: forms(self.reply),
             timeout_ms: self.timeout_ms,
             sends: self.sends,
+            effects: slice(self.effects.into_iter().map(EffectDraft::leak).collect()),
             unknown: word(self.unknown),
         }))
+    }
+}
+
+impl EffectDraft {
+    fn of(rule: &'static EffectRule, at: &At) -> Self {
+        EffectDraft { when: whens(rule.when, at), effect: rule.effect }
+    }
+
+    fn leak(self) -> EffectRule {
+        EffectRule { when: leak_whens(self.when), effect: self.effect }
     }
 }
 
@@ -121,7 +147,7 @@ impl FormDraft {
         FormDraft {
             at: at.clone(),
             name: form.name.into(),
-            when: form.when.iter().map(|(name, n)| (at.clone(), (*name).into(), *n)).collect(),
+            when: whens(form.when, at),
             status: form.status,
             fields: form.fields.iter().map(|field| FieldDraft::of(field, at)).collect(),
         }
@@ -130,7 +156,7 @@ impl FormDraft {
     fn leak(self) -> Form {
         Form {
             name: word(self.name),
-            when: slice(self.when.into_iter().map(|(_, name, n)| (word(name), n)).collect()),
+            when: leak_whens(self.when),
             status: self.status,
             fields: slice(self.fields.into_iter().map(FieldDraft::leak).collect()),
         }
@@ -192,6 +218,14 @@ impl DialectDraft {
             functions: slice(self.functions.into_iter().map(|f| f.leak(base)).collect()),
         }))
     }
+}
+
+fn whens(when: &'static [(&'static str, u32)], at: &At) -> Vec<When> {
+    when.iter().map(|(name, n)| (at.clone(), (*name).into(), *n)).collect()
+}
+
+fn leak_whens(when: Vec<When>) -> &'static [(&'static str, u32)] {
+    slice(when.into_iter().map(|(_, name, n)| (word(name), n)).collect())
 }
 
 fn word(word: Word) -> &'static str {

@@ -8,6 +8,7 @@ use core::fmt::{self, Write};
 
 use crate::address::{Address, Class};
 use crate::dialect::{DeviceEntry, Dialect};
+use crate::effect::EffectRule;
 use crate::message::{Field, Form, Function, StatusRule};
 use crate::status::{Status, StatusInfo};
 
@@ -106,6 +107,7 @@ fn function(function: &Function, out: &mut String) -> fmt::Result {
     }
     writeln!(out, "timeout_ms = {}", function.timeout_ms)?;
     writeln!(out, "sends = {}", function.sends)?;
+    effects(function.effects, out)?;
     for (side, forms) in [("request", function.request), ("reply", function.reply)] {
         if forms.is_empty() {
             writeln!(out, "{side} = []")?;
@@ -117,12 +119,31 @@ fn function(function: &Function, out: &mut String) -> fmt::Result {
     Ok(())
 }
 
+fn effects(rules: &[EffectRule], out: &mut String) -> fmt::Result {
+    if let [EffectRule { when: [], effect }] = rules {
+        return writeln!(out, "effect = \"{effect}\"");
+    }
+    writeln!(out, "effect = [")?;
+    for EffectRule { when, effect } in rules {
+        write!(out, "  {{ is = \"{effect}\"")?;
+        if !when.is_empty() {
+            write!(out, ", when = {{ {} }}", conditions(when))?;
+        }
+        writeln!(out, " }},")?;
+    }
+    writeln!(out, "]")
+}
+
+/// `stage = 5`, as a table has it.
+fn conditions(when: &[(&str, u32)]) -> String {
+    when.iter().map(|(key, n)| format!("{key} = {n}")).collect::<Vec<_>>().join(", ")
+}
+
 fn form(side: &str, form: &Form, out: &mut String) -> fmt::Result {
     writeln!(out, "\n[[function.{side}]]")?;
     writeln!(out, "form = {}", Quoted(form.name))?;
     if !form.when.is_empty() {
-        let when: Vec<String> = form.when.iter().map(|(key, n)| format!("{key} = {n}")).collect();
-        writeln!(out, "when = {{ {} }}", when.join(", "))?;
+        writeln!(out, "when = {{ {} }}", conditions(form.when))?;
     }
     match form.status {
         // A request has none.

@@ -40,7 +40,7 @@ fn errors_point_at_their_column() {
         ("OK", 1, "write status==OK"),
         ("state", 1, "as in state==…"),
         ("niose", 1, "did you mean noise?"),
-        ("xyzzyx", 1, "the words that do are noise, frame"),
+        ("xyzzyx", 1, "the words that do are noise, gap, frame"),
         ("addr==box7", 7, "did you mean box"),
         ("addr==nobody", 7, "it is a device such as box1"),
         ("addr==FE", 7, "hex is written 0xFE (unassigned)"),

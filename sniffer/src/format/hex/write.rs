@@ -50,10 +50,10 @@ impl<W: Write> Writer<W> {
 
 impl<W: Write> CaptureWriter for Writer<W> {
     fn write(&mut self, item: &Item) -> io::Result<()> {
-        use Loss::{Bus, Call, Cut, Direction, NoReply};
-        self.losses.add(item, &[Bus, Direction, Call, NoReply, Cut]);
+        use Loss::{Bus, Call, Cut, Direction, Gap, NoReply};
+        self.losses.add(item, &[Bus, Direction, Call, NoReply, Gap, Cut]);
         let record = item.record();
-        if record.verdict == Verdict::NoReply {
+        if matches!(record.verdict, Verdict::NoReply | Verdict::Gap(_)) {
             return Ok(());
         }
         let time = record.time.map_or(String::new(), |time| format!("({time}) "));

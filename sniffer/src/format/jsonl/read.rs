@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use k485_proto::frame::Frame;
-use k485_proto::record::{Call, Direction, Origin, Record, Time, Verdict};
+use k485_proto::record::{Call, Direction, Gap, GapReason, Origin, Record, Time, Verdict};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -20,7 +20,7 @@ use crate::format::{hex_bytes, note, seconds, shortened, shown};
 /// Longer lines are complained about; the longest that is written here has a few KiB.
 const LINE_LIMIT: usize = 1 << 20;
 
-/// The format `jsonl`: the module's own lines. Frames and noise are records; an exchange gives its
+/// The format `jsonl`: the module's own lines. Frames, noise and gaps are records; an exchange gives its
 /// frames, its request once however often it was sent. A direction counts as told only where the
 /// line says that it was `given`; all others are worked out again.
 ///
@@ -39,7 +39,7 @@ impl Format for Jsonl {
         let head = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head).trim_ascii_start();
         let line = head.split(|byte| *byte == b'\n').next().unwrap_or_default();
         // As it is written here; a line that another program wrote again has to be complete.
-        let begins = [&b"frame"[..], b"noise", b"exchange"].iter().any(|kind| {
+        let begins = [&b"frame"[..], b"noise", b"gap", b"exchange"].iter().any(|kind| {
             let begin = [b"{\"type\":\"", *kind, b"\",\"v\":"].concat();
             line.starts_with(&begin)
         });
@@ -79,6 +79,12 @@ struct Line<'a> {
     #[serde(borrow, default)]
     detail: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
+    reason: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    duration_ms: Option<&'a RawValue>,
+    #[serde(default)]
+    lost_bytes: Option<u64>,
+    #[serde(borrow, default)]
     request: Option<Box<Line<'a>>>,
     #[serde(borrow, default)]
     response: Option<Box<Line<'a>>>,
@@ -94,7 +100,7 @@ struct Line<'a> {
 
 impl Line<'_> {
     fn is_known(&self) -> bool {
-        matches!(&*self.r#type, "frame" | "noise" | "exchange")
+        matches!(&*self.r#type, "frame" | "noise" | "gap" | "exchange")
     }
 
     fn time(&self) -> Result<Option<Time>, String> {
@@ -180,9 +186,12 @@ fn read(text: &[u8], number: u64, offset: u64, bus: &mut Arc<str>) -> Result<Vec
     match &*line.r#type {
         "frame" => Ok(vec![frame(&line, offset, bus)?]),
         "noise" => Ok(vec![noise(&line, offset, bus)?]),
+        "gap" => Ok(vec![gap(&line, offset, bus)?]),
         "exchange" => exchange(&line, number, offset, bus),
         "polls" => Err("polls that --quiet-polls folded: their frames are not here".to_owned()),
-        other => Err(format!("`type` is {:?}: neither frame, noise nor exchange", shown(other))),
+        other => {
+            Err(format!("`type` is {:?}: neither frame, noise, gap nor exchange", shown(other)))
+        }
     }
 }
 
@@ -229,6 +238,28 @@ fn noise(line: &Line<'_>, offset: u64, bus: &Arc<str>) -> Result<Record, String>
     })
 }
 
+fn gap(line: &Line<'_>, offset: u64, bus: &Arc<str>) -> Result<Record, String> {
+    let name = line.reason.as_deref().ok_or("has no `reason`")?;
+    let reason = GapReason::find(name).ok_or_else(|| {
+        format!("`reason` is {:?}: no reason for a gap that is known here", shown(name))
+    })?;
+    let ns = nanos("duration_ms", line.duration_ms)?;
+    let gap = Gap { reason, ns, bytes: line.lost_bytes };
+    Ok(Record { offset, ..Record::of_gap(gap, line.time()?, bus.clone()) })
+}
+
+/// Milliseconds to nanoseconds.
+fn nanos(key: &str, number: Option<&RawValue>) -> Result<Option<i64>, String> {
+    let Some(text) = number.map(RawValue::get) else { return Ok(None) };
+    // A thousandth of what they say as seconds.
+    let shifted =
+        if text.contains(['e', 'E']) { None } else { seconds::parse(&format!("{text}e-3")) };
+    match shifted {
+        Some(time) => Ok(Some(time.0)),
+        None => Err(format!("`{key}` is {}: no number here", shown(text))),
+    }
+}
+
 /// The request and the reply, or the traced call that returned without one.
 fn exchange(
     line: &Line<'_>,
@@ -240,16 +271,7 @@ fn exchange(
         part.as_deref().map(|part| frame(part, offset, bus)).transpose()
     };
     let (mut request, mut response) = (of(&line.request)?, of(&line.response)?);
-    let latency = line.latency_ms.map(RawValue::get);
-    let latency = latency.map(|text| {
-        // Milliseconds, so a thousandth of what they say as seconds.
-        let shifted =
-            if text.contains(['e', 'E']) { None } else { seconds::parse(&format!("{text}e-3")) };
-        shifted
-            .map(|time| time.0)
-            .ok_or_else(|| format!("`latency_ms` is {}: no number here", shown(text)))
-    });
-    let duration_ns = latency.transpose()?;
+    let duration_ns = nanos("latency_ms", line.latency_ms)?;
     let is_call = match line.latency_source.as_deref() {
         Some(source) => source == "call",
         // A call that has not returned: what is seen on a wire counts its attempts.
@@ -401,6 +423,8 @@ no JSON
             r#"{"type": "frame", "v": 1, "raw": "f70103ff0a5c", "time": "X"}"#,
             r#"{"type": "noise", "v": 1, "bytes": "55", "dir": "X", "detail": "garbage: no frame head"}"#,
             r#"{"type": "noise", "v": 1, "bytes": "55", "detail": "X"}"#,
+            r#"{"type": "gap", "v": 1, "reason": "X"}"#,
+            r#"{"type": "gap", "v": 1, "reason": "overrun", "duration_ms": "X"}"#,
             r#"{"type": "exchange", "v": 1, "outcome": "X"}"#,
             r#"{"type": "exchange", "v": 1, "latency_ms": "X"}"#,
         ] {
