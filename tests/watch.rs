@@ -248,6 +248,16 @@ fn changes_as_lines() {
 
 const SIZE: Winsize = Winsize { ws_row: 24, ws_col: 120, ws_xpixel: 0, ws_ypixel: 0 };
 
+/// A child that is killed when a test fails.
+struct Guarded(Child);
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A terminal with somebody looking at it.
 struct Looker {
     terminal: Pty,
@@ -310,6 +320,7 @@ fn changes_on_a_screen() {
             .spawn()
             .expect("k485 runs");
         let err = lines(child.stderr.take().unwrap());
+        let mut child = Guarded(child);
         assert!(next(&err).unwrap().starts_with("listening on "));
         let mut looker = Looker { terminal, seen: Vec::new() };
         looker.wait_for("\x1b[?1049h");
@@ -324,9 +335,9 @@ fn changes_on_a_screen() {
         match end {
             End::Key => looker.terminal.write_all(b"q").unwrap(),
             End::CtrlC => looker.terminal.write_all(b"\x03").unwrap(),
-            End::Signal => kill_process(Pid::from_child(&child), Signal::TERM).unwrap(),
+            End::Signal => kill_process(Pid::from_child(&child.0), Signal::TERM).unwrap(),
         }
-        let status = looker.wait_for_end(&mut child);
+        let status = looker.wait_for_end(&mut child.0);
         assert_eq!(status.code(), Some(0));
         // The terminal is as it was, without a colour ever, and the summary comes behind.
         assert_eq!(format!("{:?}", tcgetattr(&looker.terminal).unwrap()), before);
@@ -350,17 +361,15 @@ fn a_screen_that_goes_away() {
         .spawn()
         .expect("k485 runs");
     let err = lines(child.stderr.take().unwrap());
+    let mut child = Guarded(child);
     let mut looker = Looker { terminal, seen: Vec::new() };
     looker.wait_for("nothing heard yet");
     ask(&mut bus, 1, 0x0a, &[], 0, &[25, 40, 0, 0]);
     looker.wait_for("temperature=25");
     drop(looker);
     let start = Instant::now();
-    while child.try_wait().unwrap().is_none() {
-        if start.elapsed() > LONG {
-            let _ = child.kill();
-            panic!("it runs on where nobody looks");
-        }
+    while child.0.try_wait().unwrap().is_none() {
+        assert!(start.elapsed() < LONG, "it runs on where nobody looks");
         thread::sleep(Duration::from_millis(5));
     }
     // What it heard is still summed up.
