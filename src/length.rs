@@ -1,7 +1,6 @@
 //! Lengths of time and of files, as a person writes them.
 
 use std::str::FromStr;
-use std::time::Duration;
 
 use k485_proto::record::Time;
 
@@ -21,13 +20,6 @@ const SIZES: [(&str, u64); 6] =
 /// A length of time: `500ms`, `1m30s`, `1.5h`, `2d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Length(pub(crate) i64);
-
-impl Length {
-    /// The same as the standard library's.
-    pub(crate) fn duration(self) -> Duration {
-        Duration::from_nanos(u64::try_from(self.0).unwrap_or(0))
-    }
-}
 
 impl FromStr for Length {
     type Err = String;

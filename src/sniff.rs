@@ -22,7 +22,7 @@ use self::core::{Core, End};
 use self::keep::KeepArgs;
 use self::outlet::{News, outlet};
 use crate::baud::{self, Baud};
-use crate::bus::{self, LineArgs, PortWord};
+use crate::bus::{self, LineArgs, Opened, PortWord};
 use crate::changes::Action;
 use crate::decode::ViewArgs;
 use crate::dialect::DialectArg;
@@ -58,8 +58,8 @@ pub(crate) struct Args {
     #[arg(required_unless_present = "ports", conflicts_with = "ports")]
     port: Option<PortWord>,
     /// A port with a name for its bus; several are heard together, merged by time
-    #[arg(long = "port", value_name = "NAME=PORT", value_parser = bus::named)]
-    ports: Vec<(String, PortWord)>,
+    #[arg(long = "port", value_name = "NAME=PORT")]
+    ports: Vec<PortWord>,
     /// The bus's speed, or `auto`: listen at one after the other until frames come out
     #[arg(short, long, default_value = "230400")]
     baud: Baud,
@@ -80,6 +80,12 @@ pub(crate) struct Args {
     keep: KeepArgs,
 }
 
+/// A port that is heard, with its bus's name.
+struct Ear {
+    name: String,
+    link: Box<dyn Hear>,
+}
+
 /// Listens until Ctrl-C, until the sources end, or until enough was seen.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     // What cannot be read ends it before anything is opened.
@@ -89,35 +95,30 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let stop = Arc::new(AtomicBool::new(false));
     end_by_signal(&stop)?;
     let clock = Clock::new();
-    let mut ports = args.open(clock, dialect, &stop)?;
+    let (ears, told) = args.open(clock, dialect, &stop)?;
     if stop.load(Ordering::SeqCst) {
         return Ok(ExitCode::SUCCESS);
     }
     let (trigger, ring) = plan.trigger().unzip();
-    let baud = ports.iter().find_map(|(_, link)| link.baud());
+    let baud = ears.iter().find_map(|ear| ear.link.baud());
     // Before the first read: a capture must not start and then fail to be kept.
     let keeping = args.keep.begin(baud, ring, clock)?;
-    let live = ports.iter().all(|(_, link)| link.is_live());
-    let several = ports.len() > 1;
-    let names: Vec<String> = ports.iter().map(|(name, _)| name.clone()).collect();
-    let setting =
-        Setting { title: names.join(" "), several, live, clock, stop: Arc::clone(&stop) };
-    let mut watch = plan.open(setting)?;
+    told.iter().for_each(|what| eprintln!("{what}"));
+    let live = ears.iter().all(|ear| ear.link.is_live());
+    let names: Vec<String> = ears.iter().map(|ear| ear.name.clone()).collect();
+    let (title, several) = (names.join(" "), names.len() > 1);
+    let mut watch = plan.open(Setting { title, several, live, clock, stop: Arc::clone(&stop) })?;
     let until = args.length.map(|Length(nanos)| Time(clock.now().0.saturating_add(nanos)));
     let queue = Arc::new(Queue::new());
-    let port = |(name, link): &(String, Box<dyn Hear>)| Port {
-        name: Arc::from(name.as_str()),
-        baud: link.baud(),
+    let port = |ear: &Ear| Port { name: Arc::from(ear.name.as_str()), baud: ear.link.baud() };
+    let decoder = Decoder::new(ears.iter().map(port).collect(), dialect);
+    let start = |(number, ear): (usize, Ear)| {
+        Reader::start(ear.link, number, clock, Arc::clone(&queue), Arc::clone(&stop))
     };
-    let decoder = Decoder::new(ports.iter().map(port).collect(), dialect);
-    let start = |(number, (_, link)): (usize, (String, Box<dyn Hear>))| {
-        Reader::start(link, number, clock, Arc::clone(&queue), Arc::clone(&stop))
-    };
-    let readers = ports.drain(..).enumerate().map(start).collect::<Result<Vec<_>, _>>();
+    let readers = ears.into_iter().enumerate().map(start).collect::<Result<Vec<_>, _>>();
     let readers = readers.context("cannot start a thread for the port")?;
     let (outlet, news) = outlet(!live);
-    let stopping = Arc::clone(&stop);
-    let end = End::default();
+    let (stopping, end) = (Arc::clone(&stop), End::default());
     let core =
         Core { queue, stop: stopping, clock, decoder, names, trigger, keeping, outlet, until, end };
     let core = thread::Builder::new().name("decoder".to_owned()).spawn(move || core.run());
@@ -141,30 +142,36 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 impl Args {
-    /// Opens the ports, at the bus's speed, and says how.
+    /// Opens the ports, at the bus's speed; and what to tell of how.
     fn open(
         &self,
         clock: Clock,
         dialect: &'static Dialect,
         stop: &AtomicBool,
-    ) -> anyhow::Result<Vec<(String, Box<dyn Hear>)>> {
-        let mut ports = Vec::new();
-        let one = self.port.iter().map(|word| (None, word));
-        let named = self.ports.iter().map(|(name, word)| (Some(name), word));
-        for (name, word) in one.chain(named) {
-            let mut link = bus::listen(word, self.baud.first(), &self.line, clock)?;
-            if self.baud == Baud::Auto {
-                find_speed(link.as_mut(), dialect, stop)?;
-            }
-            let own = || link.name().to_owned();
-            ports.push((name.cloned().unwrap_or_else(own), link));
-        }
-        let mut names: Vec<&String> = ports.iter().map(|(name, _)| name).collect();
-        names.sort();
+    ) -> anyhow::Result<(Vec<Ear>, Vec<String>)> {
+        let words: Vec<&PortWord> = self.port.iter().chain(&self.ports).collect();
+        let mut names: Vec<&str> = words.iter().map(|word| word.bus()).collect();
+        names.sort_unstable();
         if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-            bail!("two ports are named {}: give each a name of its own", pair[0]);
+            bail!("two ports are called {}: name them apart, as in --port a=PORT", pair[0]);
         }
-        Ok(ports)
+        let (mut ears, mut told) = (Vec::new(), Vec::new());
+        for word in words {
+            let Opened { mut hear, what, warning } =
+                bus::listen(word, &self.line.options(self.baud.first()), clock)?;
+            if self.baud == Baud::Auto {
+                find_speed(hear.as_mut(), dialect, stop)?;
+            }
+            // What was told at opening is of the first speed that was tried.
+            let what = match (self.baud, hear.baud()) {
+                (Baud::Auto, Some(baud)) => format!("{} at {baud} baud", hear.name()),
+                _ => what,
+            };
+            told.push(format!("listening on {what}; Ctrl-C ends"));
+            told.extend(warning.map(|warning| format!("k485: {warning}")));
+            ears.push(Ear { name: word.bus().to_owned(), link: hear });
+        }
+        Ok((ears, told))
     }
 }
 

@@ -259,7 +259,11 @@ impl Watch {
 
     /// The time now: of a bus that is heard now the clock's, else what the records tell.
     fn now(&mut self, seen: &Seen) -> Time {
-        self.now = if self.live { self.clock.now() } else { seen.time().map_or(self.now, |time| time.max(self.now)) };
+        self.now = if self.live {
+            self.clock.now()
+        } else {
+            seen.time().map_or(self.now, |time| time.max(self.now))
+        };
         self.now
     }
 

@@ -129,7 +129,6 @@ impl Core {
     /// Says what the file has to say.
     fn report(&mut self) {
         while let Some(what) = self.keeping.as_mut().and_then(Keeping::event) {
-            self.end.failed = true;
             self.give(News::Say(what));
         }
     }
