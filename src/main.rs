@@ -10,6 +10,7 @@
 #![allow(clippy::print_stderr)]
 
 mod baud;
+mod bus;
 mod changes;
 mod complaints;
 mod convert;
