@@ -10,6 +10,7 @@
 #![allow(clippy::print_stderr)]
 
 mod baud;
+mod bus;
 mod changes;
 mod complaints;
 mod convert;
@@ -26,6 +27,7 @@ mod formats;
 mod grep;
 mod input;
 mod output;
+mod ports;
 mod progress;
 mod sniff;
 mod source;
@@ -75,6 +77,8 @@ enum Command {
     Sniff(sniff::Args),
     /// Say what is wrong with a live bus: speed, swapped wires, noise, echoes, who does not answer
     Doctor(doctor::Args),
+    /// List the serial ports of this machine, without opening any
+    Ports(ports::Args),
     /// Count what captures hold: exchanges, errors, latencies, periods, noise, load
     Stats(stats::Args),
     /// Compare two captures: which exchanges, fields and timings differ
@@ -102,6 +106,7 @@ fn main() -> ExitCode {
         Command::Convert(args) => convert::run(&args),
         Command::Sniff(args) => sniff::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Ports(args) => ports::run(&args),
         Command::Stats(args) => stats::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Discover(args) => discover::run(&args),
