@@ -28,6 +28,7 @@ mod grep;
 mod input;
 mod length;
 mod output;
+mod ports;
 mod progress;
 mod sniff;
 mod source;
@@ -77,6 +78,8 @@ enum Command {
     Sniff(sniff::Args),
     /// Say what is wrong with a live bus: speed, swapped wires, noise, echoes, who does not answer
     Doctor(doctor::Args),
+    /// List the serial ports of this machine, without opening any
+    Ports(ports::Args),
     /// Count what captures hold: exchanges, errors, latencies, periods, noise, load
     Stats(stats::Args),
     /// Compare two captures: which exchanges, fields and timings differ
@@ -104,6 +107,7 @@ fn main() -> ExitCode {
         Command::Convert(args) => convert::run(&args),
         Command::Sniff(args) => sniff::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Ports(args) => ports::run(&args),
         Command::Stats(args) => stats::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Discover(args) => discover::run(&args),
