@@ -8,6 +8,7 @@
 
 #![allow(clippy::print_stderr)]
 
+mod bus;
 mod complaints;
 mod convert;
 mod decode;
@@ -22,6 +23,7 @@ mod grep;
 mod input;
 mod output;
 mod progress;
+mod replay;
 mod sniff;
 mod source;
 mod stats;
@@ -65,6 +67,8 @@ enum Command {
     Convert(convert::Args),
     /// Watch a live bus. Listens only: what it opens cannot write
     Sniff(sniff::Args),
+    /// Play a capture again: its requests to devices, or its devices to a host. Guarded: see --transmit
+    Replay(replay::Args),
     /// Count what captures hold: exchanges, errors, latencies, periods, noise, load
     Stats(stats::Args),
     /// Compare two captures: which exchanges, fields and timings differ
@@ -85,12 +89,13 @@ enum Command {
 
 fn main() -> ExitCode {
     let command = Cli::parse().command;
-    let failure = if matches!(command, Command::Grep(_) | Command::Diff(_)) { 2 } else { 1 };
+    let failure = if matches!(command, Command::Grep(_) | Command::Diff(_) | Command::Replay(_)) { 2 } else { 1 };
     let result = match command {
         Command::Decode(args) => decode::run(&args),
         Command::Grep(args) => grep::run(&args),
         Command::Convert(args) => convert::run(&args),
         Command::Sniff(args) => sniff::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Stats(args) => stats::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Discover(args) => discover::run(&args),

@@ -20,6 +20,7 @@
 mod error;
 mod guard;
 mod hear;
+mod raw;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -39,6 +40,7 @@ use error::Seconds;
 
 pub use error::SpeakError;
 pub use guard::{Guard, Refusal};
+pub use raw::Heard;
 
 /// How long it listens before the first transmission, where nothing else is said: a printer's host
 /// polls its boxes every 2.03 s in a feed, and every second else.
@@ -79,6 +81,8 @@ pub struct Speaker {
     sending: bool,
     /// The reply that the request has found, until its record comes.
     reply: Option<Vec<u8>>,
+    /// What was heard, where somebody wants the bytes.
+    kept: Option<Heard>,
     buf: Vec<u8>,
 }
 
@@ -111,6 +115,7 @@ impl Speaker {
             own: None,
             sending: false,
             reply: None,
+            kept: None,
             buf: vec![0; CHUNK],
             link,
             clock,
