@@ -1,4 +1,4 @@
-//! What can go wrong at opening and reading a port, each with what to do about it.
+//! What can go wrong at opening, reading and writing a link, each with what to do about it.
 
 use std::fmt;
 use std::io;
@@ -79,6 +79,40 @@ pub enum OpenError {
         /// The path as given.
         port: PathBuf,
     },
+    /// Another way to switch the transmitter is needed.
+    #[error(
+        "{}: the driver cannot switch a transmitter by RTS; leave out the RS-485 mode, and use an \
+         adapter that switches by itself",
+        port.display()
+    )]
+    NoRs485 {
+        /// The path as given.
+        port: PathBuf,
+    },
+    /// An address of the network that is none.
+    #[error("{name}: {why}; write tcp:HOST:PORT, with an IPv6 address in brackets: tcp:[::1]:2000")]
+    Address {
+        /// The link's name.
+        name: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// Nothing answered at an address of the network.
+    #[error("{name}: cannot connect: {source}; is ser2net or socat running there?")]
+    Connect {
+        /// The link's name.
+        name: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A link file's place is taken.
+    #[error("{}: {why}; choose another name, or remove it", link.display())]
+    LinkTaken {
+        /// The link file.
+        link: PathBuf,
+        /// What is there.
+        why: String,
+    },
     /// The link is gone and cannot be opened anew.
     #[error("{name}: is gone and cannot come back")]
     Gone {
@@ -136,23 +170,50 @@ impl fmt::Display for NotATty {
     }
 }
 
-/// Why a port could not be read. A port that is gone is no error but
+/// Why a link could not be read or written to. For a reader a link that is gone is no error but
 /// [`Event::Closed`](crate::Event::Closed).
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
     /// The buffer for the bytes has no room.
-    #[error("{}: the buffer to read into is empty", port.display())]
+    #[error("{name}: the buffer to read into is empty")]
     EmptyBuffer {
-        /// The port's path as given when it was opened.
-        port: PathBuf,
+        /// The link's name.
+        name: String,
     },
-    /// The system refused.
-    #[error("{}: cannot read: {source}", port.display())]
-    Io {
-        /// The port's path as given when it was opened.
-        port: PathBuf,
+    /// The system refused to read.
+    #[error("{name}: cannot read: {source}")]
+    Read {
+        /// The link's name.
+        name: String,
         /// What the system said.
         source: io::Error,
+    },
+    /// The system refused to write.
+    #[error("{name}: cannot send: {source}")]
+    Write {
+        /// The link's name.
+        name: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The link is gone while something was to be sent.
+    #[error("{name}: cannot send: it is gone (unplugged, or its other end was closed)")]
+    Gone {
+        /// The link's name.
+        name: String,
+    },
+    /// The other end does not take bytes as fast as a wire would.
+    #[error(
+        "{name}: cannot send: after {sent} of {len} bytes nobody takes any more; is a program \
+         reading at the other end?"
+    )]
+    NotTaken {
+        /// The link's name.
+        name: String,
+        /// How many bytes were taken.
+        sent: usize,
+        /// How many there were.
+        len: usize,
     },
 }
 

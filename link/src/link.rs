@@ -107,6 +107,18 @@ impl LineErrors {
     pub fn is_empty(&self) -> bool {
         *self == LineErrors::default()
     }
+
+    /// What came on since an earlier reading of counters that wrap.
+    #[must_use]
+    pub fn since(self, earlier: LineErrors) -> LineErrors {
+        LineErrors {
+            framing: self.framing.wrapping_sub(earlier.framing),
+            parity: self.parity.wrapping_sub(earlier.parity),
+            overrun: self.overrun.wrapping_sub(earlier.overrun),
+            buffer_overrun: self.buffer_overrun.wrapping_sub(earlier.buffer_overrun),
+            breaks: self.breaks.wrapping_sub(earlier.breaks),
+        }
+    }
 }
 
 impl<H: Hear + ?Sized> Hear for Box<H> {

@@ -116,7 +116,8 @@ fn the_longest_time_out_is_no_trap() {
 fn an_empty_buffer_is_refused() {
     let pty = Pty::open().unwrap();
     let error = listen(pty.path()).read(&mut [], LONG).unwrap_err();
-    assert!(matches!(error, LinkError::EmptyBuffer { ref port } if port == pty.path()), "{error}");
+    assert!(matches!(error, LinkError::EmptyBuffer { .. }), "{error}");
+    assert!(error.to_string().starts_with(pty.path().to_str().unwrap()), "{error}");
 }
 
 #[test]
