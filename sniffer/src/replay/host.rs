@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use k485_proto::deframer::{Deframer, Span};
-use k485_proto::frame::{Frame, HEAD};
 use k485_proto::direction;
+use k485_proto::frame::{Frame, HEAD};
 use k485_proto::host;
 use k485_proto::host::Policy;
 use k485_proto::host::ask::Echo;
@@ -281,9 +281,8 @@ impl Host {
         }
         let is_request =
             direction::certain(frame, self.script.dialect()) == Some(Direction::Request);
-        let answers = |at: usize| {
-            !is_request && host::answers(&self.script.steps()[at].frame(), frame)
-        };
+        let answers =
+            |at: usize| !is_request && host::answers(&self.script.steps()[at].frame(), frame);
         if let State::Waiting { first, sent, sends, .. } | State::Again { first, sent, sends, .. } =
             self.state
             && answers(self.at)
