@@ -12,8 +12,9 @@ use k485_link::BAUD;
 use k485_proto::filter::Filter;
 use k485_proto::record::Time;
 use k485_sniffer::format::compressed::{Packer, Packing};
+use k485_sniffer::format::pcapng;
 use k485_sniffer::format::write::{CaptureWriter, Item, Items};
-use k485_sniffer::format::{hex, interceptty, jsonl, log, pcapng, raw};
+use k485_sniffer::format::written::Written;
 
 use crate::complaints::{Complaints, say};
 use crate::dialect::{DialectArg, Wanted};
@@ -66,7 +67,7 @@ pub(crate) struct Args {
 
 /// A format to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum To {
+pub(crate) enum To {
     /// Hex text, a span a line, with times (.hex)
     Hex,
     /// The bytes of the wire (.raw, .bin)
@@ -82,51 +83,26 @@ enum To {
 }
 
 impl To {
-    /// The format that a file name's end says, before that of the packing.
-    fn of_name(path: &Path) -> Option<To> {
-        let name = match Packing::of_name(path) {
-            Some(_) => Path::new(path.file_stem()?),
-            None => path,
-        };
-        match name.extension()?.to_str()?.to_ascii_lowercase().as_str() {
-            "hex" => Some(To::Hex),
-            "raw" | "bin" => Some(To::Raw),
-            "interceptty" => Some(To::Interceptty),
-            "log" => Some(To::Log),
-            "jsonl" => Some(To::Jsonl),
-            "pcapng" => Some(To::Pcapng),
-            _ => None,
-        }
-    }
-
-    fn writer<'a>(self, out: &'a mut dyn Write, baud: u32) -> Box<dyn CaptureWriter + 'a> {
+    /// What it stands for.
+    pub(crate) fn format(self) -> Written {
         match self {
-            To::Hex => Box::new(hex::Writer::new(out)),
-            To::Raw => Box::new(raw::Writer::new(out)),
-            To::Interceptty => Box::new(interceptty::Writer::new(out)),
-            To::Log => Box::new(log::Writer::new(out)),
-            To::Jsonl => Box::new(jsonl::Writer::new(out)),
-            To::Pcapng => {
-                let program = concat!("k485 ", env!("CARGO_PKG_VERSION")).to_owned();
-                let options = pcapng::Options { baud: Some(baud), program };
-                Box::new(pcapng::Writer::new(out, options))
-            }
+            To::Hex => Written::Hex,
+            To::Raw => Written::Raw,
+            To::Interceptty => Written::Interceptty,
+            To::Log => Written::Log,
+            To::Jsonl => Written::Jsonl,
+            To::Pcapng => Written::Pcapng,
         }
-    }
-
-    fn is_binary(self) -> bool {
-        matches!(self, To::Raw | To::Pcapng)
-    }
-
-    fn name(self) -> String {
-        self.to_possible_value().map_or(String::new(), |value| value.get_name().to_owned())
     }
 }
+
+/// The program and its version, as a capture names who wrote it.
+pub(crate) const PROGRAM: &str = concat!("k485 ", env!("CARGO_PKG_VERSION"));
 
 /// Converts the captures.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let Some((output, inputs)) = args.paths.split_last() else { bail!("no output is named") };
-    let Some(to) = args.to.or_else(|| To::of_name(output)) else {
+    let Some(to) = args.to.map(To::format).or_else(|| Written::of_name(output)) else {
         let what = format!(
             "the end of {} names no format: add --to, or end it in .hex, .raw, .bin, \
              .interceptty, .log, .jsonl or .pcapng",
@@ -149,7 +125,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         return Err(complaints.nothing_found());
     }
     let mut out = Output::create(output, to, args.force)?;
-    let mut writer = to.writer(&mut out, args.baud);
+    let about = pcapng::Options { baud: Some(args.baud), program: PROGRAM.to_owned() };
+    let mut writer = to.writer(&mut out, about);
     let result = sources.write(writer.as_mut(), &mut complaints);
     // Whatever went wrong, what was read by then is kept, and can be read again.
     let ended = writer.finish().context("cannot write");
@@ -282,12 +259,12 @@ impl Sources {
 
 /// The file that is written, packed or not.
 enum Output {
-    Plain(BufWriter<Box<dyn Write>>),
-    Packed(Packer<BufWriter<Box<dyn Write>>>),
+    Plain(BufWriter<Box<dyn Write + Send>>),
+    Packed(Packer<BufWriter<Box<dyn Write + Send>>>),
 }
 
 impl Output {
-    fn create(path: &Path, to: To, force: bool) -> anyhow::Result<Self> {
+    fn create(path: &Path, to: Written, force: bool) -> anyhow::Result<Self> {
         if path == Path::new("-") {
             let stdout = io::stdout();
             if to.is_binary() && stdout.is_terminal() {
@@ -302,7 +279,7 @@ impl Output {
             OpenOptions::new().write(true).create_new(true).open(path)
         };
         let file = file.with_context(|| format!("cannot write {}", path.display()))?;
-        let file: BufWriter<Box<dyn Write>> = BufWriter::new(Box::new(file));
+        let file: BufWriter<Box<dyn Write + Send>> = BufWriter::new(Box::new(file));
         Ok(match Packing::of_name(path) {
             Some(packing) => Output::Packed(packing.writer(file)?),
             None => Output::Plain(file),

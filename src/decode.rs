@@ -69,6 +69,11 @@ enum To {
 }
 
 impl ViewArgs {
+    /// Whether to colour a terminal.
+    pub(crate) fn color(&self) -> bool {
+        self.color.wanted(true)
+    }
+
     /// The view of these arguments on an output.
     pub(crate) fn open(&self, output: Option<&Path>) -> anyhow::Result<View> {
         let output = output::open(output)?;

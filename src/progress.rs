@@ -1,6 +1,7 @@
 //! How far a long job has come: a bar on stderr, where somebody watches.
 
 use std::io::{self, IsTerminal, Read};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -53,6 +54,27 @@ impl Progress {
         self.0.set_position(place);
     }
 
+    /// A bar for a job of about that length; none where nobody watches stderr.
+    pub(crate) fn lasting(time: Duration) -> Self {
+        if !io::stderr().is_terminal() {
+            return Progress::none();
+        }
+        let total = Some(millis(time));
+        let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr_with_hz(RATE));
+        Progress(match ProgressStyle::with_template("{bar:30} {msg}") {
+            Ok(style) => bar.with_style(style),
+            Err(_) => bar,
+        })
+    }
+
+    /// So much of the time has passed, and this is being done.
+    pub(crate) fn at(&self, passed: Duration, doing: &str) {
+        self.0.set_position(millis(passed));
+        if self.0.message() != doing {
+            self.0.set_message(doing.to_owned());
+        }
+    }
+
     /// The input, with what is read of it counted.
     pub(crate) fn count<R: Read>(&self, input: R) -> Counted<R> {
         Counted { input, progress: self.clone() }
@@ -67,6 +89,10 @@ impl Progress {
     pub(crate) fn end(&self) {
         self.0.finish_and_clear();
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// An input whose bytes move the bar.

@@ -8,32 +8,31 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::ValueEnum;
 use k485_link::{BAUD, Clock};
 use k485_proto::dialect::Dialect;
 use k485_proto::effect::Effect;
 use k485_proto::exchange::Seen;
 use k485_proto::filter::Filter;
-use k485_proto::host::ask::Echo;
 use k485_proto::record::Time;
 use k485_sniffer::diff::LATENCY;
 use k485_sniffer::replay::Speed;
 use k485_sniffer::speak::{Guard, Speaker};
 
-use crate::bus;
 use crate::filter::FilterArgs;
 use crate::input::{InputArgs, Sink};
 use crate::output;
 use crate::progress::Progress;
+use crate::send::{class, positive};
+use crate::speak::{self, EchoArg};
 use crate::stats::To;
+use crate::window::Length;
 
 /// Trouble: it failed, or it did not come to its end.
 const TROUBLE: u8 = 2;
-/// Refused: nothing was sent.
-const REFUSED: u8 = 6;
 
 /// What `k485 replay` takes.
 #[derive(Debug, clap::Args)]
@@ -81,8 +80,8 @@ pub(crate) struct Args {
     #[arg(long)]
     step: bool,
     /// As the host: how long a reply is waited for, instead of by the recording
-    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(i64).range(1..=86_400_000))]
-    timeout: Option<i64>,
+    #[arg(long, value_name = "TIME", value_parser = positive)]
+    timeout: Option<Length>,
     /// As the host: send again as often as the vendor's host would, not as often as recorded
     #[arg(long)]
     retries: bool,
@@ -127,21 +126,6 @@ enum Side {
     Host,
     /// The devices that answered: their replies are sent
     Device,
-}
-
-/// Whether an adapter hears what it sends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum EchoArg {
-    /// Found out from what comes back
-    Auto,
-    /// It does
-    On,
-    /// It does not
-    Off,
-}
-
-fn class(text: &str) -> Result<Effect, String> {
-    text.parse::<Effect>().map_err(|error| error.to_string())
 }
 
 fn speed(text: &str) -> Result<Speed, String> {
@@ -208,18 +192,10 @@ impl Args {
 
     /// The guard of a port: what this program makes itself is not real.
     fn guard(&self, port: &str, allow: BTreeSet<Effect>) -> Guard {
-        if port.starts_with("pty:") {
+        if port.starts_with(speak::OWN) {
             return Guard::own();
         }
         Guard { transmit: self.transmit, allow, real: true }
-    }
-
-    fn echo(&self) -> Echo {
-        match self.echo {
-            EchoArg::Auto => Echo::Auto,
-            EchoArg::On => Echo::On,
-            EchoArg::Off => Echo::Off,
-        }
     }
 
     /// Opens the port.
@@ -231,19 +207,10 @@ impl Args {
         clock: Clock,
         stop: &Arc<AtomicBool>,
     ) -> anyhow::Result<Speaker> {
-        let link = bus::speak(port, self.baud, clock)?;
+        let link = speak::link(port, self.baud, clock)?;
         let speaker = Speaker::new(link, clock, dialect, guard);
-        Ok(speaker.with_echo(self.echo()).with_stop(stop.clone()).with_heard())
+        Ok(speaker.with_echo(self.echo.echo()).with_stop(stop.clone()).with_heard())
     }
-}
-
-/// A flag that Ctrl-C sets.
-fn stop() -> anyhow::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
-    ctrlc::set_handler(move || flag.store(true, Ordering::SeqCst))
-        .context("cannot watch for Ctrl-C")?;
-    Ok(stop)
 }
 
 /// Gives what a capture holds, as far as the filter lets it through.

@@ -9,16 +9,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use k485_link::{BAUD, Clock, Controls, Event, Listener};
+use k485_link::{Clock, Controls, Event, Listener};
 use k485_proto::dialect::Dialect;
 use k485_proto::exchange::Pairer;
 use k485_sniffer::framer::{Chunk, Framer, Place};
 
-use crate::decode::{Shown, ViewArgs};
+use crate::baud::{self, Baud};
+use crate::changes::Action;
+use crate::decode::ViewArgs;
 use crate::dialect::DialectArg;
 use crate::filter::FilterArgs;
 use crate::input::{Sink, pull};
-use crate::view::Tally;
+use crate::watch::{Watch, WatchArgs};
 
 /// How long a read waits: the longest that Ctrl-C takes to end it.
 const WAIT: Duration = Duration::from_millis(50);
@@ -36,14 +38,19 @@ with a summary.
 
 Examples:
   k485 sniff /dev/ttyUSB0
+  k485 sniff /dev/ttyUSB0 --baud auto
   k485 sniff /dev/ttyUSB0 -F 'status!=OK || noise'
+  k485 sniff /dev/ttyUSB0 --quiet-polls
+  k485 sniff /dev/ttyUSB0 --changes
+  k485 sniff /dev/ttyUSB0 --trigger 'status!=OK' --pre 30s --post 10s
+  k485 sniff /dev/ttyUSB0 -F 'status!=OK' --exec mail --exec-arg -s --exec-arg CFS --exec-arg me
   k485 sniff /dev/ttyUSB0 -w bus.raw --to json > bus.jsonl")]
 pub(crate) struct Args {
     /// A serial port or pseudo-terminal
     port: PathBuf,
-    /// The bus's speed
-    #[arg(short, long, default_value_t = BAUD)]
-    baud: u32,
+    /// The bus's speed, or `auto`: listen at one after the other until frames come out
+    #[arg(short, long, default_value = "230400")]
+    baud: Baud,
     /// Write the bytes as they come to this file too, as `decode` reads them
     #[arg(short, long, value_name = "FILE")]
     write: Option<PathBuf>,
@@ -53,6 +60,8 @@ pub(crate) struct Args {
     dialect: DialectArg,
     #[command(flatten)]
     view: ViewArgs,
+    #[command(flatten)]
+    watch: WatchArgs,
 }
 
 /// Listens until Ctrl-C, or until the port is gone.
@@ -60,13 +69,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     // What cannot be read ends it before anything is opened.
     let dialect = args.dialect.load()?;
     let filter = args.filter.read(args.view.frames, dialect)?;
-    let mut shown = Shown { view: args.view.open(None)?, tally: Tally::default(), filter };
+    let plan = args.watch.plan(&args.view, filter, dialect)?;
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
     ctrlc::set_handler(move || flag.store(true, Ordering::SeqCst))
         .context("cannot watch for Ctrl-C")?;
     let clock = Clock::new();
-    let mut port = Listener::open(&args.port, args.baud, clock)?;
+    let mut port = Listener::open(&args.port, args.baud.first(), clock)?;
     // Before the first read: a capture must not start and then fail to be kept.
     let mut file = match &args.write {
         // Nothing already captured is overwritten.
@@ -78,7 +87,18 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
         None => None,
     };
+    if args.baud == Baud::Auto {
+        eprintln!("k485: looking for the speed of the bus; what is heard meanwhile is not kept");
+        match baud::find(&mut port, dialect, &stop)? {
+            Some(found) => {
+                let sure = if found.sure { "" } else { ", which is not sure" };
+                eprintln!("k485: the bus runs at {} baud{sure}: {found}", found.baud);
+            }
+            None => return Ok(ExitCode::SUCCESS),
+        }
+    }
     tell(&port);
+    let mut shown = plan.open(args.port.display().to_string(), false, clock, &stop)?;
     let result = listen(&mut port, dialect, &clock, &stop, &mut shown, &mut |bytes| match (
         &mut file,
         &args.write,
@@ -88,7 +108,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
         _ => Ok(()),
     });
-    eprintln!("{}", shown.tally);
+    shown.finish(result.is_ok())?;
     result?;
     Ok(ExitCode::SUCCESS)
 }
@@ -117,7 +137,7 @@ fn listen(
     dialect: &'static Dialect,
     clock: &Clock,
     stop: &AtomicBool,
-    shown: &mut dyn Sink,
+    shown: &mut Watch,
     keep: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let name = port.port().display().to_string();
@@ -152,7 +172,9 @@ fn listen(
             Err(error) => result = Err(error.into()),
         }
         pull(&mut pairer, shown)?;
-        shown.flush()?;
+        if shown.tick()? == Action::Quit {
+            break;
+        }
     }
     framer.idle(|record| pairer.push(record));
     pairer.finish();

@@ -9,7 +9,10 @@ use std::io::{self, Write};
 
 use k485_proto::address::Address;
 use k485_proto::exchange::{Outcome, Seen};
+use k485_sniffer::changes::Change;
+use k485_sniffer::fold::Polls;
 use k485_sniffer::format::jsonl;
+use k485_sniffer::trigger::Begin;
 
 use crate::output::{Color, Output};
 use text::Text;
@@ -71,6 +74,11 @@ impl View {
         shows(seen, self.frames)
     }
 
+    /// Whether it is JSON lines.
+    pub(crate) fn is_json(&self) -> bool {
+        matches!(self.face, Face::Json(_))
+    }
+
     /// Whether it is shown on a terminal.
     pub(crate) fn is_terminal(&self) -> bool {
         self.terminal
@@ -106,6 +114,30 @@ impl View {
             (Seen::Gap(record), _, Face::Text(face)) => face.missing(record),
             (Seen::Gap(record), _, Face::Json(face)) => face.gap(record),
             _ => Ok(()),
+        }
+    }
+
+    /// Tells of polls that were folded.
+    pub(crate) fn polls(&mut self, polls: &Polls) -> io::Result<()> {
+        match &mut self.face {
+            Face::Text(face) => face.polls(polls),
+            Face::Json(face) => face.polls(polls),
+        }
+    }
+
+    /// Tells what changed; with the name of the bus, if there are `several`.
+    pub(crate) fn change(&mut self, change: &Change<'_>, several: bool) -> io::Result<()> {
+        match &mut self.face {
+            Face::Text(face) => face.change(change, several),
+            Face::Json(face) => face.change(change),
+        }
+    }
+
+    /// A line where a trigger let out what is around a match; nothing in JSON.
+    pub(crate) fn trigger(&mut self, begin: &Begin) -> io::Result<()> {
+        match &mut self.face {
+            Face::Text(face) => face.trigger(begin),
+            Face::Json(_) => Ok(()),
         }
     }
 

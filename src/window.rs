@@ -67,8 +67,22 @@ impl FromStr for Moment {
     }
 }
 
+/// A length of time in nanoseconds, as a person says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Length(pub(crate) i64);
+
+impl FromStr for Length {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        length(text)
+            .map(Length)
+            .ok_or_else(|| "write numbers with units, as in 500ms, 10s, 1m30s or 2h".to_owned())
+    }
+}
+
 /// `10s`, `1m30s`, `1.5h`: numbers with units, in nanoseconds.
-fn length(text: &str) -> Option<i64> {
+pub(crate) fn length(text: &str) -> Option<i64> {
     let mut nanos: i64 = 0;
     let mut rest = text;
     while !rest.is_empty() {

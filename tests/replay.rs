@@ -33,8 +33,11 @@ fn tell(addr: u8, func: u8, data: &[u8]) -> Vec<u8> {
     Frame::to_vec(Address(addr), Status::OK, func, data).unwrap()
 }
 
+/// A request with its reply.
+type Exchange = (Vec<u8>, Option<Vec<u8>>);
+
 /// Requests with their replies as a capture, 20 ms apart, answered after 2 ms.
-fn capture(exchanges: &[(Vec<u8>, Option<Vec<u8>>)]) -> String {
+fn capture(exchanges: &[Exchange]) -> String {
     let mut text = String::new();
     for (n, (request, reply)) in exchanges.iter().enumerate() {
         let time = 1_767_225_600.0 + n as f64 * 0.02;
@@ -71,7 +74,7 @@ impl Replay {
     #[track_caller]
     fn wait_for(&self, what: &str) {
         let read = || std::fs::read_to_string(&self.err).unwrap();
-        until(|| read().contains(what), || read());
+        until(|| read().contains(what), read);
     }
 
     fn interrupt(&self) {
@@ -157,7 +160,7 @@ impl Drop for Device {
 }
 
 /// Answers each request with the next reply.
-fn in_turn(exchanges: &[(Vec<u8>, Option<Vec<u8>>)]) -> impl FnMut(&[u8]) -> Vec<u8> + use<> {
+fn in_turn(exchanges: &[Exchange]) -> impl FnMut(&[u8]) -> Vec<u8> + use<> {
     let mut left: VecDeque<_> = exchanges.to_vec().into();
     move |request| {
         let Some((expected, reply)) = left.pop_front() else { return vec![] };
@@ -215,7 +218,7 @@ fn random(state: &mut u64, below: u64) -> u64 {
 
 /// Exchanges of all kinds, and what is done to each reply: 1 % are dropped, 1 % come twice, 1 % are
 /// changed.
-fn generate(seed: u64, count: usize) -> (Vec<(Vec<u8>, Option<Vec<u8>>)>, Vec<Fault>) {
+fn generate(seed: u64, count: usize) -> (Vec<Exchange>, Vec<Fault>) {
     let mut state = seed;
     let (mut exchanges, mut faults) = (Vec::new(), Vec::new());
     while exchanges.len() < count {

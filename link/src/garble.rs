@@ -46,6 +46,7 @@ impl Wires {
 #[derive(Debug)]
 pub struct GarblingPty {
     pty: Pty,
+    wires: Wires,
     to_client: Line,
     from_client: Line,
     lost: u64,
@@ -64,6 +65,7 @@ impl GarblingPty {
         let client = pty.baud()?;
         Ok(GarblingPty {
             pty,
+            wires,
             to_client: wires.line(baud, client),
             from_client: wires.line(client, baud),
             lost: 0,
@@ -147,9 +149,7 @@ impl Read for GarblingPty {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let client = self.pty.baud()?;
         if client != self.from_client.from_baud() {
-            let (bus, swapped) = (self.from_client.to_baud(), self.from_client.is_inverted());
-            let wires = if swapped { Wires::Swapped } else { Wires::Straight };
-            self.from_client = wires.line(client, bus);
+            self.from_client = self.wires.line(client, self.from_client.to_baud());
         }
         // A faster receiver makes more bytes of them, ten at most of each.
         let most = (buf.len() / 10).max(1);

@@ -8,10 +8,10 @@
 //! - [`pipe`] and [`played`]: a stream and a capture, heard as a bus;
 //! - [`recorded`], [`paced`], [`echo`]: wrappers round any of them;
 //! - [`clock`]: the one clock that times are taken from;
-//! - [`uart`]: what a UART reads at another speed, or with its wires swapped; [`garble`]: a
-//!   pseudo-terminal that does so to its client;
 //! - [`error`]: what can go wrong, each with what to do;
-//! - [`ports`]: the serial ports of this machine.
+//! - [`ports`]: the serial ports of this machine;
+//! - [`uart`]: what a UART reads at another speed, or with its wires swapped; [`garble`]: a
+//!   pseudo-terminal that does so to its client.
 //!
 //! All of it blocks, with an end to every wait: no runtime.
 //!

@@ -339,6 +339,15 @@ impl Row {
         if is_same { Vec::new() } else { cell::update(&mut self.cells, seen, is_first, now) }
     }
 
+    /// The function's name, or its number in words.
+    #[must_use]
+    pub fn function_name(&self) -> String {
+        match self.function {
+            Some(name) => name.to_owned(),
+            None => format!("function 0x{:02X}", self.key.func),
+        }
+    }
+
     /// When a cell that is not notched last changed.
     #[must_use]
     pub fn changed(&self) -> Option<Time> {

@@ -14,6 +14,7 @@ pub mod raw;
 mod seconds;
 mod steps;
 pub mod write;
+pub mod written;
 
 use crate::capture::Format;
 

@@ -4,6 +4,7 @@
 //! - [`framer`]: records out of bytes, wherever they come from;
 //! - [`capture`]: what a capture format is, and which one an input is in;
 //! - [`format`](mod@format): one module a format;
+//! - [`keep`]: a live capture in files, while it is watched;
 //! - [`stats`]: a capture in figures;
 //! - [`diff`]: what differs between two captures;
 //! - [`doctor`]: what is wrong with a line, and how fast it is;
@@ -11,7 +12,7 @@
 //! - [`fields`]: what a frame says as a flat list;
 //! - [`fold`]: steady polling told in one line;
 //! - [`trigger`]: only what is around a match, before and after it;
-//! - [`changes`]: one row a request, and which of its fields change.
+//! - [`changes`]: one row a request, and which of its fields change;
 //! - [`replay`]: a capture played again, as the host or as the devices.
 //!
 //! A reader is an iterator over records and complaints in the order of its source. It holds a
@@ -27,6 +28,7 @@ pub mod fields;
 pub mod fold;
 pub mod format;
 pub mod framer;
+pub mod keep;
 pub mod replay;
 pub mod speak;
 pub mod stats;

@@ -158,6 +158,18 @@ impl Speaker {
         &self.guard
     }
 
+    /// The time on the link's clock.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    /// When something was heard last.
+    #[must_use]
+    pub fn heard(&self) -> Option<Time> {
+        self.heard
+    }
+
     /// Whether the link echoes, as far as that is known.
     #[must_use]
     pub fn echo(&self) -> Echo {
@@ -307,7 +319,7 @@ impl Speaker {
                 return Err(SpeakError::Feeding {
                     name: self.bus.to_string(),
                     device: self.dialect.device(feed.addr).into_owned(),
-                    feed,
+                    feed: Box::new(feed),
                     ago_ns: now.since(feed.seen).max(0),
                     sent,
                 });

@@ -14,9 +14,10 @@ use k485_sniffer::replay::{Answers, Device, DeviceEvent, DeviceTodo};
 use k485_sniffer::speak::{SpeakError, Speaker};
 
 use super::view::View;
-use super::{Args, Kept, REFUSED, TROUBLE, code};
+use super::{Args, Kept, TROUBLE, code};
 use crate::input::{InputArgs, printable};
 use crate::progress::Progress;
+use crate::speak::{self, REFUSED};
 
 /// How long a port that may be real is listened to first.
 const LISTEN: i64 = 10 * Time::SECOND;
@@ -45,7 +46,7 @@ pub(super) fn play(
         );
         return Ok(ExitCode::from(REFUSED));
     }
-    let stop = super::stop()?;
+    let stop = speak::stop()?;
     let clock = Clock::new();
     let dialect = answers.dialect();
     let real = guard.real;

@@ -18,9 +18,11 @@ use k485_sniffer::replay::{Host, HostTodo, Options, Script};
 use k485_sniffer::speak::{Guard, LISTEN, SpeakError, Speaker};
 
 use super::view::{self, View};
-use super::{Args, Kept, REFUSED, code};
+use super::{Args, Kept, code};
 use crate::input::{InputArgs, printable};
 use crate::progress::Progress;
+use crate::speak::{self, REFUSED};
+use crate::window::Length;
 
 /// How long is listened at once while an answer on the terminal is waited for.
 const ASKING: i64 = 50 * Time::MILLISECOND;
@@ -41,7 +43,7 @@ pub(super) fn play(
     if refuse(&script, &guard) {
         return Ok(ExitCode::from(REFUSED));
     }
-    let stop = super::stop()?;
+    let stop = speak::stop()?;
     let clock = Clock::new();
     let dialect = script.dialect();
     let real = guard.real;
@@ -56,9 +58,9 @@ pub(super) fn play(
         speed: args.speed,
         repeat: args.repeat,
         step: args.step,
-        timeout_ns: args.timeout.map(|ms| ms * Time::MILLISECOND),
+        timeout_ns: args.timeout.map(|Length(nanos)| nanos),
         retries: args.retries,
-        echo: args.echo(),
+        echo: args.echo.echo(),
         ignore: args.ignore.clone(),
         latency_ns: args.latency.map(|ms| ms * Time::MILLISECOND),
     };

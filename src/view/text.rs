@@ -10,6 +10,10 @@ use jiff::tz::TimeZone;
 use k485_proto::exchange::{Exchange, Observed};
 use k485_proto::line::{self, Role, Word};
 use k485_proto::record::{Record, Time};
+use k485_sniffer::changes::Change;
+use k485_sniffer::fields::Shown;
+use k485_sniffer::fold::Polls;
+use k485_sniffer::trigger::Begin;
 
 /// Where a wrapped line goes on: behind the columns of time and latency.
 const INDENT: usize = 24;
@@ -92,6 +96,51 @@ impl<W: Write> Text<W> {
         self.columns(record.time, Some(record.offset), "", line::gap(record))
     }
 
+    /// Polls that were folded.
+    pub(crate) fn polls(&mut self, polls: &Polls) -> io::Result<()> {
+        self.columns(polls.until, None, "", polls.words())
+    }
+
+    /// What changed: a line a field, or one line for what was never seen before.
+    pub(crate) fn change(&mut self, change: &Change<'_>, several: bool) -> io::Result<()> {
+        let row = change.row;
+        let mut subject = Vec::new();
+        if several {
+            subject.push(word(Role::Minor, row.key.bus.to_string()));
+        }
+        subject.push(word(Role::Device, format!("{:<6}", row.device)));
+        subject.push(word(Role::Function, row.function_name()));
+        subject.extend(row.arguments.iter().cloned());
+        if change.is_first {
+            subject.push(word(Role::Minor, "first seen:".to_owned()));
+            subject.extend(change.fields.iter().map(|field| {
+                word(Role::Plain, format!("{}={}{}", field.name, field.new, unit(field.unit)))
+            }));
+            return self.timed(row.time, subject);
+        }
+        for field in &change.fields {
+            let mut words = subject.clone();
+            let old = field.old.as_ref().map_or_else(|| "none".to_owned(), Shown::to_string);
+            words.push(word(Role::Plain, field.name.clone()));
+            words.push(word(Role::Minor, format!("{old} ->")));
+            words.push(word(Role::Warn, format!("{}{}", field.new, unit(field.unit))));
+            self.timed(row.time, words)?;
+        }
+        Ok(())
+    }
+
+    /// Where a trigger lets out what is around a match.
+    pub(crate) fn trigger(&mut self, begin: &Begin) -> io::Result<()> {
+        let at = self.clock(begin.at)?;
+        let cut = match begin.cut {
+            Some(cut) => {
+                format!("; what came up to {} did not fit into the memory", self.clock(cut)?)
+            }
+            None => String::new(),
+        };
+        self.line(&[word(Role::Device, format!("== trigger at {at}{cut} =="))])
+    }
+
     /// Hands everything to the output.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
@@ -122,6 +171,14 @@ impl<W: Write> Text<W> {
         // A frame has no latency, so frames alone need no column for it.
         let latency = if self.frames { String::new() } else { format!(" {latency:>10}") };
         let mut line = vec![word(Role::Minor, format!("{}{place:<12}{latency}", self.mark))];
+        line.extend(words);
+        self.line(&line)
+    }
+
+    /// A line behind the column of the time alone.
+    fn timed(&mut self, time: Option<Time>, words: Vec<Word>) -> io::Result<()> {
+        let place = time.map(|time| self.clock(time)).transpose()?.unwrap_or_default();
+        let mut line = vec![word(Role::Minor, format!("{place:<12}"))];
         line.extend(words);
         self.line(&line)
     }
@@ -170,6 +227,11 @@ impl<W: Write> Text<W> {
         }
         self.out.write_all(b"\n")
     }
+}
+
+/// A unit behind its number.
+fn unit(unit: &str) -> String {
+    if unit.is_empty() { String::new() } else { format!(" {unit}") }
 }
 
 fn word(role: Role, text: String) -> Word {

@@ -108,8 +108,9 @@ fn silent(bytes: u64, seconds: i64) -> Finding {
         Silent,
         "nothing is heard",
         seen,
-        "an idle printer asks every second, and every 10 s while it prints. So this is another port, \
-         the ground is missing, the printer sleeps, or the wires are swapped on a bus without bias",
+        "an idle printer asks every second; while it prints some polls come only every 10 s. So this \
+         is another port, the ground is missing, the printer sleeps, or the wires are swapped on a \
+         bus without bias",
         &[
             "see that it is the right port: `ls -l /dev/serial/by-id`",
             "connect the grounds",
@@ -175,11 +176,16 @@ fn healthy(report: &Report, found: &Found) -> Finding {
     let load = report.traffic.as_ref().and_then(|traffic| traffic.buses.first()?.load_percent);
     let load = load
         .map_or(String::new(), |load| format!("; the bus is in use for {load:.1} % of the time"));
+    let seen = report.seen.unwrap_or_default();
+    let damaged = match seen.damaged {
+        0 => "none damaged".to_owned(),
+        damaged => format!("{damaged} damaged"),
+    };
     finding(
         Note,
         Healthy,
         format!("the line is well; the bus runs at {} baud", found.baud),
-        format!("{found}{load}"),
+        format!("{} good frames, {damaged}{load}. The speed: {found}", seen.frames),
         "what was asked was answered, and read as it was sent",
         &[],
     )
@@ -296,19 +302,33 @@ fn talk(seen: &Seen, traffic: &Traffic, findings: &mut Vec<Finding>) {
             &["see that it is on and plugged in, or let the host forget it"],
         ));
     }
+    // On such a line that is no fault of the device.
+    let spoiled = findings.iter().any(|finding| matches!(finding.kind, NoBias | Damaged));
     let never = |addr: u8| traffic.never_answered.iter().any(|row| row.addr == addr);
     let silent = by_device(traffic, |row| row.timeouts);
     for (addr, device, timeouts, exchanges) in silent {
-        if addr == 0xfe || never(addr) || timeouts < 2 || timeouts * 20 < exchanges {
+        let few = timeouts < 2 || timeouts * 20 < exchanges;
+        if addr == 0xfe || never(addr) || few || spoiled {
             continue;
         }
+        // EXTRUDE_PROCESS.
+        let feeds =
+            traffic.functions.iter().any(|row| (row.addr, row.func) == (Some(addr), Some(0x10)));
         findings.push(finding(
-            Warning,
+            if feeds { Note } else { Warning },
             SometimesSilent,
             format!("{device} does not always answer"),
             format!("{timeouts} of {exchanges} requests had no reply"),
-            "a box that feeds filament answers nothing else meanwhile; otherwise its replies are lost",
-            &["listen while nothing is fed", "see its plug and its ground"],
+            if feeds {
+                "it was feeding filament, and a box that does answers nothing else meanwhile"
+            } else {
+                "its replies are lost, or it is busy with what was asked before this was heard"
+            },
+            if feeds {
+                &[]
+            } else {
+                &["listen while nothing is fed", "see its plug and its ground"]
+            },
         ));
     }
     for (_, device, errors, exchanges) in by_device(traffic, |row| row.errors) {

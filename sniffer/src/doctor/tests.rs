@@ -280,7 +280,32 @@ fn who_does_not_answer() {
             }
         },
     );
-    assert!(kinds(&report).contains(&Kind::SometimesSilent), "{:#?}", report.findings);
+    assert_eq!(report.verdict, Kind::SometimesSilent, "{:#?}", report.findings);
+    assert!(!report.is_healthy());
+}
+
+/// The box of the sample capture answers no ONLINE_CHECK while it feeds.
+#[test]
+fn a_box_that_feeds_is_not_to_blame() {
+    let report = examine(
+        30,
+        |to| Line::new(230_400, to),
+        |now, line, out| {
+            // The start of the feed, and its poll.
+            let mut feed = match now % 200 {
+                50 => vec![0xf7, 0x02, 0x06, 0xff, 0x10, 0x01, 0x05, 0x00],
+                52 => vec![0xf7, 0x02, 0x07, 0x00, 0x10, 0xc3, 0xfa, 0x3c, 0x4a],
+                _ => vec![],
+            };
+            if !feed.is_empty() {
+                feed.push(k485_proto::crc::crc8(&feed[2..]));
+                line.bytes(&feed, out);
+            } else if let Some(frame) = idle_host(now, if now < 1500 { &[1, 2] } else { &[1] }) {
+                line.bytes(&frame, out);
+            }
+        },
+    );
+    assert_eq!(kinds(&report), [Kind::Healthy, Kind::SometimesSilent], "{:#?}", report.findings);
 }
 
 #[test]

@@ -38,6 +38,18 @@ impl Item {
         }
     }
 
+    /// What a capture keeps of what was seen; nothing of an exchange, whose frames it has already.
+    /// A traced call without a reply is not seen but in its exchange.
+    #[must_use]
+    pub fn of(seen: &Seen) -> Option<Item> {
+        match seen {
+            Seen::Frame(observed) => Some(Item::Frame(Arc::clone(observed))),
+            Seen::Noise(record) => Some(Item::Noise(record.clone())),
+            Seen::Gap(record) => Some(Item::Gap(record.clone())),
+            Seen::Exchange(_) | Seen::Lone(_) => None,
+        }
+    }
+
     /// The direction and how it is known.
     #[must_use]
     pub fn dir(&self) -> (Option<Direction>, Source) {
@@ -129,6 +141,15 @@ impl Iterator for Items {
 
 /// Writes a capture in one format.
 pub trait CaptureWriter {
+    /// Writes what the format begins with, if the first item has not come yet: a capture without
+    /// items can be read too.
+    ///
+    /// # Errors
+    /// Those of the output.
+    fn begin(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Writes one item, or counts among the losses what the format cannot hold of it.
     ///
     /// # Errors
@@ -204,6 +225,13 @@ impl Losses {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Counts what was lost elsewhere too.
+    pub fn merge(&mut self, other: &Losses) {
+        for (loss, count) in &other.0 {
+            *self.0.entry(*loss).or_default() += count;
+        }
     }
 
     /// Counts what of the item is not among the things that the format holds. A gap that is lost is

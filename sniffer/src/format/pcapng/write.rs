@@ -39,7 +39,7 @@ impl<W: Write> Writer<W> {
         Writer { out, losses: Losses::default(), options, buses, begun: false }
     }
 
-    fn begin(&mut self) -> io::Result<()> {
+    fn header(&mut self) -> io::Result<()> {
         if std::mem::replace(&mut self.begun, true) {
             return Ok(());
         }
@@ -93,8 +93,12 @@ impl<W: Write> Writer<W> {
 }
 
 impl<W: Write> CaptureWriter for Writer<W> {
+    fn begin(&mut self) -> io::Result<()> {
+        self.header()
+    }
+
     fn write(&mut self, item: &Item) -> io::Result<()> {
-        self.begin()?;
+        self.header()?;
         self.losses.add(item, &[Loss::NoReply]);
         let record = item.record();
         if record.verdict == Verdict::NoReply {
@@ -130,7 +134,7 @@ impl<W: Write> CaptureWriter for Writer<W> {
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        self.begin()?;
+        self.header()?;
         self.out.flush()
     }
 
