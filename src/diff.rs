@@ -3,7 +3,7 @@
 mod text;
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
@@ -108,7 +108,7 @@ fn compare(args: &Args) -> anyhow::Result<ExitCode> {
     let mut view =
         View { args, names, out: output::open(args.output.as_deref())?.out, begun: false };
     let filter = args.filter.read(false, args.input.tables()?)?;
-    let (a, b) = (alone(&args.input, a), alone(&args.input, b));
+    let (a, b) = (args.input.alone(a), args.input.alone(b));
     let (summary, skipped) = thread::scope(|scope| {
         let (send_a, from_a) = sync_channel(HEAPS);
         let (send_b, from_b) = sync_channel(HEAPS);
@@ -135,13 +135,6 @@ fn compare(args: &Args) -> anyhow::Result<ExitCode> {
         (0, true) => ExitCode::from(1),
         (0, false) => ExitCode::SUCCESS,
     })
-}
-
-/// One of the inputs, read as all of them would be.
-fn alone(input: &InputArgs, path: &Path) -> InputArgs {
-    let mut input = input.clone();
-    input.files = vec![path.to_owned()];
-    input
 }
 
 /// Feeds both captures into the comparison, at its pace.

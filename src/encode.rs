@@ -60,11 +60,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Err(what) => return refuse(what),
     };
     let function = find(dialect, device, &args.function)?;
-    let mut fields = Vec::new();
-    for field in &args.fields {
-        let pair = field.split_once('=').filter(|(name, _)| !name.is_empty());
-        fields.push(pair.with_context(|| format!("{field:?}: write NAME=VALUE"))?);
-    }
+    let fields = pairs(&args.fields)?;
     let (status, data) = if args.reply {
         // An error reply mostly has no data, and needs no layout then.
         let plain = fields.is_empty() && args.form.is_none() && status != Status::OK;
@@ -83,8 +79,30 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// A request's frame from names and values.
+pub(crate) fn request(
+    dialect: &'static Dialect,
+    device: Address,
+    function: &str,
+    fields: &[String],
+) -> anyhow::Result<Vec<u8>> {
+    let function = find(dialect, device, function)?;
+    let data = function.encode_request(device, &pairs(fields)?)?;
+    Ok(Frame::to_vec(device, function.request_status, function.code, &data)?)
+}
+
+/// The fields, each `NAME=VALUE`.
+fn pairs(fields: &[String]) -> anyhow::Result<Vec<(&str, &str)>> {
+    let mut pairs = Vec::new();
+    for field in fields {
+        let pair = field.split_once('=').filter(|(name, _)| !name.is_empty());
+        pairs.push(pair.with_context(|| format!("{field:?}: write NAME=VALUE"))?);
+    }
+    Ok(pairs)
+}
+
 /// A word that the command line's parser had to let pass.
-fn refuse(what: String) -> anyhow::Result<ExitCode> {
+pub(crate) fn refuse(what: String) -> anyhow::Result<ExitCode> {
     let error = clap::Error::raw(clap::error::ErrorKind::ValueValidation, format!("{what}\n"));
     error.print()?;
     Ok(ExitCode::from(2))

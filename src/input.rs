@@ -89,6 +89,16 @@ impl InputArgs {
         result
     }
 
+    /// Whether anything that is odd ends it.
+    pub(crate) fn is_strict(&self) -> bool {
+        self.strict
+    }
+
+    /// The same for one input.
+    pub(crate) fn alone(&self, path: &Path) -> InputArgs {
+        InputArgs { files: vec![path.to_owned()], ..self.clone() }
+    }
+
     /// The tables that names are looked up in: the dialect's, or K2's where the captures tell it.
     pub(crate) fn tables(&self) -> anyhow::Result<&'static Dialect> {
         Ok(self.dialect.wanted()?.tables())

@@ -5,7 +5,7 @@
 //!
 //! Exit codes: 0 done; 1 it failed; 2 the command line was wrong; 3 done, but parts of the input
 //! could not be read and were skipped; 4 `doctor` found something wrong. `grep` and `diff` have those of
-//! grep(1) and diff(1).
+//! grep(1) and diff(1), `send` and `scan` have 4 (an error STATUS), 5 (no reply) and 6 (refused) too.
 
 #![allow(clippy::print_stderr)]
 
@@ -30,8 +30,12 @@ mod length;
 mod output;
 mod ports;
 mod progress;
+mod replay;
+mod scan;
+mod send;
 mod sniff;
 mod source;
+mod speak;
 mod stats;
 mod table;
 mod unzip;
@@ -60,10 +64,12 @@ Examples:
   k485 convert bus.log bus.pcapng          the same capture for Wireshark
   k485 sniff /dev/ttyUSB0                  the live bus
   k485 doctor /dev/ttyUSB0                 nothing but noise? what is wrong with the line
+  k485 send /dev/ttyUSB0 --transmit box1 GET_BUFFER_STATE
   k485 explain RETRUDE_ERR2                what a status, key, function or address means
 
 Exit codes: 0 done; 1 failed; 2 wrong command line; 3 done, but parts of the input were skipped;
 4 doctor found something wrong.
+send, scan: 4 answered with an error STATUS; 5 no reply; 6 refused, nothing was sent.
 grep: 0 found; 1 nothing found; 2 failed; 3 nothing found, and parts of the input were skipped.";
 
 #[derive(Debug, Subcommand)]
@@ -76,10 +82,16 @@ enum Command {
     Convert(convert::Args),
     /// Watch a live bus. Listens only: what it opens cannot write
     Sniff(sniff::Args),
+    /// Play a capture again, as the host or as the devices. Guarded: see --transmit and --allow
+    Replay(replay::Args),
     /// Say what is wrong with a live bus: speed, swapped wires, noise, echoes, who does not answer
     Doctor(doctor::Args),
     /// List the serial ports of this machine, without opening any
     Ports(ports::Args),
+    /// Send a request on a live bus and show its reply. Guarded: see --transmit and --allow
+    Send(send::Args),
+    /// Ask which addresses of a live bus answer, and what is there. Guarded: see --transmit
+    Scan(scan::Args),
     /// Count what captures hold: exchanges, errors, latencies, periods, noise, load
     Stats(stats::Args),
     /// Compare two captures: which exchanges, fields and timings differ
@@ -100,14 +112,21 @@ enum Command {
 
 fn main() -> ExitCode {
     let command = Cli::parse().command;
-    let failure = if matches!(command, Command::Grep(_) | Command::Diff(_)) { 2 } else { 1 };
+    let failure = if matches!(command, Command::Grep(_) | Command::Diff(_) | Command::Replay(_)) {
+        2
+    } else {
+        1
+    };
     let result = match command {
         Command::Decode(args) => decode::run(&args),
         Command::Grep(args) => grep::run(&args),
         Command::Convert(args) => convert::run(&args),
         Command::Sniff(args) => sniff::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Ports(args) => ports::run(&args),
+        Command::Send(args) => send::run(&args),
+        Command::Scan(args) => scan::run(&args),
         Command::Stats(args) => stats::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Discover(args) => discover::run(&args),

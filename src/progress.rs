@@ -36,6 +36,24 @@ impl Progress {
         })
     }
 
+    /// A bar for so many requests, which take their time; none where nobody watches stderr.
+    pub(crate) fn of_requests(total: u64) -> Self {
+        if !io::stderr().is_terminal() {
+            return Progress::none();
+        }
+        let bar =
+            ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(RATE));
+        Progress(match ProgressStyle::with_template("{wide_bar} {pos}/{len} requests {eta} left") {
+            Ok(style) => bar.with_style(style),
+            Err(_) => bar,
+        })
+    }
+
+    /// Moves the bar to this place.
+    pub(crate) fn set(&self, place: u64) {
+        self.0.set_position(place);
+    }
+
     /// A bar for a job of about that length; none where nobody watches stderr.
     pub(crate) fn lasting(time: Duration) -> Self {
         if !io::stderr().is_terminal() {

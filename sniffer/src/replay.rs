@@ -13,12 +13,14 @@ mod comparison;
 mod device;
 mod host;
 mod script;
+mod told;
 
 pub use answers::{Answer, Answers};
 pub use comparison::{Extra, Row, Summary, Verdict};
 pub use device::{Counts, Device, DeviceEvent, DeviceTodo};
-pub use host::{Host, HostEvent, HostTodo, Options, Played};
-pub use script::{LeftOut, Recorded, Script, ScriptError, Step};
+pub use host::Host;
+pub use script::{Builder, LeftOut, Recorded, Script, ScriptError, Step, observed};
+pub use told::{HostEvent, HostTodo, Options, Played};
 
 /// How fast a capture is played: recorded times are divided by it.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -20,6 +20,7 @@
 mod error;
 mod guard;
 mod hear;
+mod raw;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -39,6 +40,7 @@ use error::Seconds;
 
 pub use error::SpeakError;
 pub use guard::{Guard, Refusal};
+pub use raw::Heard;
 
 /// How long it listens before the first transmission, where nothing else is said: a printer's host
 /// polls its boxes every 2.03 s in a feed, and every second else.
@@ -79,6 +81,8 @@ pub struct Speaker {
     sending: bool,
     /// The reply that the request has found, until its record comes.
     reply: Option<Vec<u8>>,
+    /// What was heard, where somebody wants the bytes.
+    kept: Option<Heard>,
     buf: Vec<u8>,
 }
 
@@ -111,6 +115,7 @@ impl Speaker {
             own: None,
             sending: false,
             reply: None,
+            kept: None,
             buf: vec![0; CHUNK],
             link,
             clock,
@@ -151,6 +156,18 @@ impl Speaker {
     #[must_use]
     pub fn guard(&self) -> &Guard {
         &self.guard
+    }
+
+    /// The time on the link's clock.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    /// When something was heard last.
+    #[must_use]
+    pub fn heard(&self) -> Option<Time> {
+        self.heard
     }
 
     /// Whether the link echoes, as far as that is known.
@@ -302,7 +319,7 @@ impl Speaker {
                 return Err(SpeakError::Feeding {
                     name: self.bus.to_string(),
                     device: self.dialect.device(feed.addr).into_owned(),
-                    feed,
+                    feed: Box::new(feed),
                     ago_ns: now.since(feed.seen).max(0),
                     sent,
                 });

@@ -3,15 +3,17 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use k485_proto::deframer::{Deframer, NoiseReason, Span};
+use k485_proto::deframer::{Deframer, Span};
+use k485_proto::direction;
 use k485_proto::frame::{Frame, HEAD};
 use k485_proto::host;
-use k485_proto::record::Time;
+use k485_proto::host::Policy;
+use k485_proto::host::ask::Echo;
+use k485_proto::record::{Direction, Time};
 
-use super::Speed;
-use super::comparison::{Comparison, Extra, Summary, Verdict};
+use super::comparison::{Comparison, Extra, Summary};
 use super::script::{Recorded, Script, Step, checked};
-use crate::diff::Change;
+use super::told::{HostEvent, HostTodo, Options, Played};
 
 /// What is waited beyond twice the recorded latency.
 const SPARE: i64 = 500 * Time::MILLISECOND;
@@ -28,90 +30,6 @@ const AGAIN: i64 = 5 * Time::MILLISECOND;
 const SILENCE: i64 = 150 * Time::MILLISECOND;
 /// How many requests that were given up are remembered, for a late reply.
 const GIVEN_UP: usize = 8;
-
-/// How the host is played.
-#[derive(Debug, Clone, Default)]
-pub struct Options {
-    /// How fast.
-    pub speed: Speed,
-    /// Whether it starts over after the last request.
-    pub repeat: bool,
-    /// Whether each request waits for [`Host::go`] or [`Host::skip`]; then no pause is kept.
-    pub step: bool,
-    /// How long a reply is waited for, in nanoseconds, instead of by the recording.
-    pub timeout_ns: Option<i64>,
-    /// Whether a request is sent again as often as the vendor's host would; else as often as it was
-    /// recorded.
-    pub retries: bool,
-    /// Names that do not count: fields of replies, `address`, `function`, `status`, `data` (a byte
-    /// of it: `data[3]`), `latency`, `outcome`, `extra`, `noise`.
-    pub ignore: Vec<String>,
-    /// How far latencies may be apart, in nanoseconds; `None` where they do not count.
-    pub latency_ns: Option<i64>,
-}
-
-/// What is to be done next.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HostTodo {
-    /// Send this, then tell by [`Host::sent`] when it was.
-    Send(Arc<[u8]>),
-    /// Listen until then.
-    Wait(Time),
-    /// Ask whether the request of this number is to be sent, and listen meanwhile.
-    Ask(usize),
-    /// It is over.
-    Done,
-}
-
-/// What came of a request.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Played {
-    /// The number of its [`Step`].
-    pub step: usize,
-    /// When it was sent first.
-    pub time: Time,
-    /// How it compares.
-    pub verdict: Verdict,
-    /// What differs; only with [`Verdict::Differs`].
-    pub changes: Vec<Change>,
-    /// The live reply.
-    pub reply: Option<Vec<u8>>,
-    /// From the last transmission to the live reply, in nanoseconds.
-    pub latency_ns: Option<i64>,
-    /// How often it was sent.
-    pub sends: u32,
-}
-
-/// Something to tell.
-#[derive(Debug, Clone, PartialEq)]
-pub enum HostEvent {
-    /// A request is over.
-    Played(Played),
-    /// A frame that nobody waited for.
-    Extra {
-        /// When it was heard.
-        time: Time,
-        /// What it is.
-        kind: Extra,
-        /// The frame.
-        frame: Vec<u8>,
-        /// The number of the request that was sent last, if any.
-        after: Option<usize>,
-        /// Whether it counts as a difference.
-        counts: bool,
-    },
-    /// Bytes that are no frame.
-    Noise {
-        /// When the last of them was heard.
-        time: Time,
-        /// The bytes.
-        bytes: Vec<u8>,
-        /// Why they are no frame.
-        reason: NoiseReason,
-        /// Whether they count as a difference.
-        counts: bool,
-    },
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -144,6 +62,9 @@ pub struct Host {
     /// The request that was answered last.
     answered: Option<usize>,
     given_up: VecDeque<usize>,
+    echo: Echo,
+    /// Whether the last transmission may still come back.
+    may_echo: bool,
     out: VecDeque<HostEvent>,
 }
 
@@ -154,6 +75,8 @@ impl Host {
         let comparison =
             Comparison::new(script.dialect(), options.ignore.clone(), options.latency_ns);
         Host {
+            echo: options.echo,
+            may_echo: false,
             script,
             options,
             at: 0,
@@ -227,6 +150,7 @@ impl Host {
         let State::Sending { first, sends } = self.state else { return };
         let first = first.unwrap_or(time);
         let sends = sends + 1;
+        self.may_echo = self.echo != Echo::Off;
         let step = &self.script.steps()[self.at];
         if host::expects_no_reply(&step.frame()) {
             self.end(None, first, time, sends, None);
@@ -274,6 +198,20 @@ impl Host {
     #[must_use]
     pub fn summary(&self) -> Summary {
         self.comparison.summary()
+    }
+
+    /// How long the reply to the request that is sent next is waited for, and how often it was sent
+    /// already.
+    #[must_use]
+    pub fn waits(&self) -> (Policy, u32) {
+        let sends = match self.state {
+            State::Sending { sends, .. } => sends,
+            _ => 0,
+        };
+        let step = &self.script.steps()[self.at];
+        let ms = u32::try_from(self.wait(step) / Time::MILLISECOND).unwrap_or(u32::MAX);
+        let most = u8::try_from(self.most(self.at)).unwrap_or(u8::MAX);
+        (Policy { timeout_ms: ms, sends: most }, sends)
     }
 
     /// The request that is sent next, or is being played.
@@ -338,7 +276,13 @@ impl Host {
     }
 
     fn frame(&mut self, frame: &Frame<'_>, time: Time) {
-        let answers = |at: usize| host::answers(&self.script.steps()[at].frame(), frame);
+        if self.is_echo(frame) {
+            return;
+        }
+        let is_request =
+            direction::certain(frame, self.script.dialect()) == Some(Direction::Request);
+        let answers =
+            |at: usize| !is_request && host::answers(&self.script.steps()[at].frame(), frame);
         if let State::Waiting { first, sent, sends, .. } | State::Again { first, sent, sends, .. } =
             self.state
             && answers(self.at)
@@ -362,6 +306,21 @@ impl Host {
             after: self.last,
             counts,
         });
+    }
+
+    /// Whether this is what was just sent, heard again. A request that its reply may repeat byte
+    /// for byte (motors, belt modules) shows no echo; there one is known only by the others.
+    fn is_echo(&mut self, frame: &Frame<'_>) -> bool {
+        let sent = self.last.map(|at| &*self.script.steps()[at].request);
+        if !self.may_echo || sent != Some(frame.raw()) {
+            return false;
+        }
+        self.may_echo = false;
+        let sure = direction::certain(frame, self.script.dialect()) == Some(Direction::Request);
+        if sure {
+            self.echo = Echo::On;
+        }
+        sure || self.echo == Echo::On
     }
 
     /// Ends the request that is played.

@@ -81,6 +81,21 @@ impl Step {
     }
 }
 
+/// A frame as it would be observed by itself, for the views of frames.
+#[must_use]
+pub fn observed(
+    bytes: &[u8],
+    dir: Option<Direction>,
+    dialect: &'static Dialect,
+) -> Option<Arc<Observed>> {
+    let mut pairer = Pairer::with_dialect(dialect);
+    pairer.push(Record { dir, ..record(bytes, Direction::Response, None, 0) });
+    std::iter::from_fn(|| pairer.pull()).find_map(|seen| match seen {
+        Seen::Frame(frame) => Some(frame),
+        _ => None,
+    })
+}
+
 /// A frame of bytes that were a frame when they were taken over.
 pub(super) fn checked(bytes: &[u8]) -> Frame<'_> {
     match Frame::from_bytes(bytes) {

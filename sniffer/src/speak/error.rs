@@ -24,7 +24,7 @@ pub enum SpeakError {
         /// The box.
         device: String,
         /// What was seen of it.
-        feed: Feed,
+        feed: Box<Feed>,
         /// How long before it was seen last, in nanoseconds.
         ago_ns: i64,
         /// How often the request was sent before.

@@ -49,6 +49,9 @@ impl Speaker {
             Ok(Event::Bytes { n, time }) => {
                 self.heard = Some(time);
                 let mut rest = &buf[..n];
+                if let Some(kept) = &mut self.kept {
+                    kept.push((time, rest.to_vec()));
+                }
                 if let Some(ask) = ask {
                     rest = ask.heard(rest, time);
                     self.release(ask, observe);
