@@ -24,12 +24,12 @@ use k485_sniffer::speak::{Guard, Speaker};
 
 use crate::filter::FilterArgs;
 use crate::input::{InputArgs, Sink};
+use crate::length::Length;
 use crate::output;
 use crate::progress::Progress;
 use crate::send::{class, positive};
 use crate::speak::{self, EchoArg};
 use crate::stats::To;
-use crate::window::Length;
 
 /// Trouble: it failed, or it did not come to its end.
 const TROUBLE: u8 = 2;

@@ -12,7 +12,7 @@ use k485_proto::dialect::Dialect;
 use k485_proto::host::ask::Echo;
 use k485_sniffer::speak::{Guard, SpeakError, Speaker};
 
-use crate::window::Length;
+use crate::length::Length;
 
 /// Answered, with an error STATUS.
 pub(crate) const ERROR_STATUS: u8 = 4;

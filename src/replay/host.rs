@@ -20,9 +20,9 @@ use k485_sniffer::speak::{Guard, LISTEN, SpeakError, Speaker};
 use super::view::{self, View};
 use super::{Args, Kept, code};
 use crate::input::{InputArgs, printable};
+use crate::length::Length;
 use crate::progress::Progress;
 use crate::speak::{self, REFUSED};
-use crate::window::Length;
 
 /// How long is listened at once while an answer on the terminal is waited for.
 const ASKING: i64 = 50 * Time::MILLISECOND;
