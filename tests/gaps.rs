@@ -4,6 +4,7 @@ mod common;
 
 use common::{file, folder, k485, project};
 use serde_json::Value;
+use std::process::Command;
 
 /// A poll whose reply is in the gap, and one after it.
 const LOG: &str = "\
@@ -86,4 +87,21 @@ fn what_can_hold_a_gap_gives_it_back() {
         // What else a gap has is lost with it.
         assert!(run.err.contains(losses), "{}", run.err);
     }
+}
+
+#[test]
+fn tshark_shows_gaps() {
+    let folder = folder();
+    let path = file(&folder, "a.log", LOG.as_bytes());
+    let packets = folder.path().join("a.pcapng");
+    k485(["convert", &path, packets.to_str().unwrap()]).clean();
+    let fields = ["-T", "fields", "-e", "frame.len", "-e", "frame.comment"];
+    let run = Command::new("tshark").arg("-r").arg(&packets).args(fields).output();
+    let run = run.expect("tshark: this test needs the real one: run ./test, which installs it");
+    let out = String::from_utf8(run.stdout).unwrap();
+    let err = String::from_utf8(run.stderr).unwrap();
+    assert!(run.status.success() && !err.contains("damaged"), "{err}");
+    let gaps: Vec<&str> = out.lines().filter(|line| line.contains("gap: ")).collect();
+    assert_eq!(gaps, ["0\tgap: unplugged, 3199000000 ns", "0\tgap: overrun, 12 bytes"], "{out}");
+    assert_eq!(out.lines().count(), 7);
 }

@@ -6,13 +6,15 @@
 //! many transmissions; latency aside. Steady are told as counts, [`Polls`], when something else is
 //! about to be shown, and now and then. So the first of its kind is shown, and so is every change.
 //!
-//! A poll (A1, A2, A3 on any address, 0A to boxes) is folded whenever it is steady. Anything else
-//! may be an order that a person gave twice, so it is folded from its third time on, and only if
-//! it comes in short distances.
+//! What [does](k485_proto::effect::Effect) something is an order, and shown each time it is given.
+//! A poll (A1, A2, A3 on any address, 0A to boxes) and a mere reading fold whenever they are steady.
+//! Of a function that nobody declared nobody knows which of these it is: it folds from its third
+//! time on, and only if it comes in short distances.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use k485_proto::effect::Effect;
 use k485_proto::exchange::{Exchange, Observed, Outcome, Seen};
 use k485_proto::line::{Role, Word};
 use k485_proto::record::Time;
@@ -31,8 +33,11 @@ const GROUPS: usize = 12;
 /// How far counts of neighbours in a group may be apart.
 const NEAR: u64 = 2;
 
-/// How often the same exchange is shown before it is steady, for what is no poll.
+/// How often the same exchange is shown before it is steady, where nobody knows what it does.
 const SHOWN: u32 = 2;
+/// Counts of less than this long are not worth a line before each line of something else, in
+/// nanoseconds.
+const SHORT: i64 = Time::SECOND;
 
 /// Folds what is steady.
 #[derive(Debug)]
@@ -161,7 +166,10 @@ impl Fold {
                 self.count(subject, came, now);
                 Folded { polls: self.tick(now), show: false }
             }
-            None => Folded { polls: self.finish(), show: true },
+            None => {
+                let is_short = self.polls.since.is_some_and(|since| now.since(since) < SHORT);
+                Folded { polls: if is_short { None } else { self.finish() }, show: true }
+            }
         }
     }
 
@@ -194,8 +202,8 @@ impl Fold {
         let key = Key::of(&exchange.bus, subject, exchange.request.as_deref());
         let is_steady = self.follow(
             key,
-            is_polled(subject),
-            now,
+            subject,
+            exchange.request.as_deref(),
             Last {
                 outcome: Some(exchange.outcome),
                 attempts: exchange.attempts,
@@ -212,8 +220,8 @@ impl Fold {
         let key = Key::of(&frame.record.bus, frame, None);
         let is_steady = self.follow(
             key,
-            is_polled(frame),
-            now,
+            frame,
+            None,
             Last {
                 outcome: None,
                 attempts: None,
@@ -227,23 +235,34 @@ impl Fold {
     }
 
     /// Notes what came of a request; whether it is steady.
-    fn follow(&mut self, key: Key, is_poll: bool, now: Time, mut new: Last) -> bool {
+    fn follow(
+        &mut self,
+        key: Key,
+        subject: &Observed,
+        request: Option<&Observed>,
+        mut new: Last,
+    ) -> bool {
         self.turn += 1;
-        if let Some(last) = self.last.get_mut(&key) {
-            let same = (last.outcome, last.attempts) == (new.outcome, new.attempts)
-                && last.reply == new.reply;
-            let close = now.since(last.at) <= self.every_ns;
-            if same && (is_poll || close) {
-                new.times = last.times.saturating_add(1);
+        let Some(last) = self.last.get_mut(&key) else {
+            if self.last.len() >= MAX_REQUESTS {
+                self.forget();
             }
-            *last = new;
-            return last.times > if is_poll { 1 } else { SHOWN };
+            self.last.insert(key, new);
+            return false;
+        };
+        let same =
+            (last.outcome, last.attempts) == (new.outcome, new.attempts) && last.reply == new.reply;
+        let close = new.at.since(last.at) <= self.every_ns;
+        if same && close {
+            new.times = last.times.saturating_add(1);
         }
-        if self.last.len() >= MAX_REQUESTS {
-            self.forget();
+        let times = new.times;
+        *last = new;
+        same && match habit(subject, request) {
+            Habit::Reading => true,
+            Habit::Order => false,
+            Habit::Unknown => times > SHOWN,
         }
-        self.last.insert(key, new);
-        false
     }
 
     /// Forgets the older half, so that this is seldom.
@@ -285,6 +304,31 @@ impl Fold {
         } else {
             polls.others += 1;
         }
+    }
+}
+
+/// What repeating a request means.
+enum Habit {
+    /// Looking whether something changed.
+    Reading,
+    /// That it is to happen again.
+    Order,
+    /// Nobody declared the function.
+    Unknown,
+}
+
+fn habit(subject: &Observed, request: Option<&Observed>) -> Habit {
+    let (dialect, frame) = (subject.dialect, subject.frame());
+    let is_reading = |effect: Effect| effect <= Effect::Clear;
+    match (dialect.find(frame.addr(), frame.func()), request) {
+        _ if is_polled(subject) => Habit::Reading,
+        (None, _) => Habit::Unknown,
+        (Some(_), Some(request)) if is_reading(dialect.effect(&request.frame())) => Habit::Reading,
+        // Without the request it is a reading if it can be nothing else.
+        (Some(function), None) if function.effects.iter().all(|rule| is_reading(rule.effect)) => {
+            Habit::Reading
+        }
+        (Some(_), _) => Habit::Order,
     }
 }
 

@@ -14,6 +14,7 @@
 //!   a slow disk does not keep the caller waiting.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -222,16 +223,16 @@ impl Keeper {
         while self.options.ring.is_some_and(|ring| self.own.len() >= ring.max(1)) {
             self.remove_oldest();
         }
-        let path = &self.options.path;
-        let created = if self.options.rotation.is_never() {
-            name::create(path).map(|file| (path.clone(), file)).map_err(|e| (path.clone(), e))
-        } else {
-            name::create_numbered(path, &mut self.number, self.now)
+        let (path, file) = loop {
+            match self.create_file() {
+                Ok(created) => break created,
+                Err((_, error)) if is_full(&error) && self.make_room() => {}
+                Err((path, error)) if error.kind() == ErrorKind::AlreadyExists => {
+                    return Err(KeepError::Exists { path });
+                }
+                Err((path, error)) => return Err(KeepError::Create { path, error }),
+            }
         };
-        let (path, file) = created.map_err(|(path, error)| match error.kind() {
-            ErrorKind::AlreadyExists => KeepError::Exists { path },
-            _ => KeepError::Create { path, error },
-        })?;
         let begun = Own::new(path.clone(), &file).and_then(|own| {
             let about = self.options.about.clone();
             let format = self.format;
@@ -245,18 +246,34 @@ impl Keeper {
             abandon(&open);
             return Err(KeepError::Full { path, free, min_free });
         }
-        let handed = open.hand_over();
-        if let Some(error) = handed.error {
-            abandon(&open);
-            return Err(KeepError::Create { path, error });
+        loop {
+            let handed = open.hand_over();
+            self.summary.bytes += handed.bytes;
+            match handed.error {
+                None => break,
+                Some(error) if is_full(&error) && self.make_room() => {}
+                Some(error) => {
+                    abandon(&open);
+                    return Err(KeepError::Create { path, error });
+                }
+            }
         }
-        self.summary.bytes += handed.bytes;
         self.summary.files += 1;
         if let Some(syncer) = &mut self.syncer {
             syncer.name(&path);
         }
         self.open = Some(open);
         Ok(())
+    }
+
+    fn create_file(&mut self) -> Result<(PathBuf, File), (PathBuf, io::Error)> {
+        let path = &self.options.path;
+        if self.options.rotation.is_never() {
+            return name::create(path)
+                .map(|file| (path.clone(), file))
+                .map_err(|e| (path.clone(), e));
+        }
+        name::create_numbered(path, &mut self.number, self.now)
     }
 
     /// Ends the file if its time or its size is over; the next record begins another.
@@ -313,8 +330,7 @@ impl Keeper {
             self.summary.bytes += handed.bytes;
             self.guard.wrote(handed.bytes);
             let Some(error) = handed.error else { return };
-            let is_full = matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
-            if !(is_full && self.make_room()) {
+            if !(is_full(&error) && self.make_room()) {
                 self.fail(&error);
                 return;
             }
@@ -402,6 +418,11 @@ impl Drop for Keeper {
 /// Whether so long has passed; also where the clock went back, so that nothing waits for ever.
 fn is_over(since: Time, now: Time, length: i64) -> bool {
     now < since || now.since(since) >= length
+}
+
+/// Whether deleting a file may help.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
 fn failed(error: &io::Error) -> StopReason {

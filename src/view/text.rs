@@ -91,11 +91,6 @@ impl<W: Write> Text<W> {
         self.columns(record.time, Some(record.offset), "", line::noise(record, shown))
     }
 
-    /// One place where bytes are missing.
-    pub(crate) fn missing(&mut self, record: &Record) -> io::Result<()> {
-        self.columns(record.time, Some(record.offset), "", line::gap(record))
-    }
-
     /// Polls that were folded.
     pub(crate) fn polls(&mut self, polls: &Polls) -> io::Result<()> {
         self.columns(polls.until, None, "", polls.words())
@@ -139,6 +134,11 @@ impl<W: Write> Text<W> {
             None => String::new(),
         };
         self.line(&[word(Role::Device, format!("== trigger at {at}{cut} =="))])
+    }
+
+    /// One place where bytes are missing.
+    pub(crate) fn missing(&mut self, record: &Record) -> io::Result<()> {
+        self.columns(record.time, Some(record.offset), "", line::gap(record))
     }
 
     /// Hands everything to the output.

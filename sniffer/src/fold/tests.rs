@@ -129,22 +129,36 @@ fn every_change_is_shown() {
     assert_eq!(told[6], "· 1 poll: box1 GET_BOX_STATE x1");
 }
 
-/// What is no poll may be an order given twice, or an hour later once more.
+/// An order is shown each time; a reading folds as a poll does; of an unknown function nobody knows.
 #[test]
 fn an_order_is_no_poll() {
+    let shown = |func, data: &[u8], distance: u64| {
+        let mut bus = Bus::default();
+        for at in 0..10 {
+            bus.ask(distance * at, 1, func, data, &[0]);
+        }
+        let told = bus.folded(EVERY);
+        told.iter().filter(|line| !line.starts_with('·')).count()
+    };
+    // SET_PRE_LOADING, GET_BUFFER_STATE, and nobody's.
+    assert_eq!(shown(0x0d, &[15, 1], 1000), 10);
+    assert_eq!((shown(0x05, &[], 1000), shown(0x05, &[], 20_000)), (1, 1));
+    assert_eq!((shown(0x60, &[], 1000), shown(0x60, &[], 20_000)), (2, 10));
+}
+
+/// Counts of an instant would be as many lines as they save.
+#[test]
+fn short_counts_wait() {
     let mut bus = Bus::default();
-    for ms in [0, 20_000, 40_000, 60_000] {
-        bus.ask(ms, 1, 0x0d, &[1, 1], &[]);
-    }
-    assert_eq!(bus.folded(EVERY).len(), 4);
-    // Again and again in short distances it is steady, from the third time on.
-    bus.0.clear();
-    for at in 0..10 {
-        bus.ask(1000 * at, 1, 0x05, &[], &[2]);
+    for at in 0..40u8 {
+        bus.ask(100 * u64::from(at), 1, 0xa2, &[], &[1]);
+        bus.ask(100 * u64::from(at) + 50, 2, 0x0a, &[], &[at, 40, 0, 0]);
     }
     let told = bus.folded(EVERY);
-    assert_eq!(told.len(), 3, "{told:?}");
-    assert!(told[2].starts_with("· 8 polls in 7.0 s: box1 "), "{told:?}");
+    let polls: Vec<&String> = told.iter().filter(|line| line.starts_with('·')).collect();
+    assert_eq!(told.len() - polls.len(), 41);
+    assert_eq!(polls.len(), 4, "{polls:?}");
+    assert_eq!(polls[0], "· 11 polls in 1.0 s: box1 ONLINE_CHECK x11");
 }
 
 #[test]
@@ -178,4 +192,27 @@ fn what_is_followed_is_bounded() {
     // The newest are those that are remembered.
     let newest = 5999u64.to_be_bytes();
     assert!(fold.last.keys().any(|key| key.asked.as_deref() == Some(&newest)));
+}
+
+proptest::proptest! {
+    /// Every exchange is shown or counted, once; and a poll is hidden exactly if it came to the
+    /// same as the last one with its request.
+    #[test]
+    fn everything_is_shown_or_counted(
+        asks in proptest::collection::vec((1u8..4, 0u8..3, 0u64..4000), 1..60),
+    ) {
+        let mut bus = Bus::default();
+        let (mut ms, mut news) = (0, 0);
+        let mut last = BTreeMap::new();
+        for &(addr, state, distance) in &asks {
+            bus.ask(ms, addr, 0x0a, &[], &[25, 40, 0, state]);
+            news += usize::from(last.insert(addr, state) != Some(state));
+            ms += 10 + distance;
+        }
+        let told = bus.folded(EVERY);
+        let counts = told.iter().filter_map(|line| line.strip_prefix("· ")?.split(' ').next());
+        let counted: usize = counts.map(|count| count.parse::<usize>().unwrap()).sum();
+        let shown = told.iter().filter(|line| line.starts_with("box")).count();
+        proptest::prop_assert_eq!((shown, counted), (news, asks.len() - news));
+    }
 }

@@ -15,6 +15,10 @@
 //! | `no time`, `time SECONDS` | there is no time, or one that a packet cannot have (before 1970) |
 //! | `call ID, timeout N ms, took N ns` | the traced call of the host |
 //!
+//! At the end, an interface on which something was lost has its statistics: how often the port lost
+//! bytes (`isb_ifdrop`) and how often the capturing program dropped some (`isb_osdrop`), each time
+//! counted as one packet, since nobody knows how many there were; the bytes are in the comment.
+//!
 //! Read: both byte orders, any number of sections, any time resolution and offset, packets of all
 //! three kinds; other blocks are passed over. An interface that is not USER0 is complained about
 //! and its packets are skipped. A packet that no comment tells of holds bytes of a wire: a frame
@@ -58,6 +62,8 @@ mod option {
     pub(super) const IF_TSRESOL: u16 = 9;
     pub(super) const IF_TSOFFSET: u16 = 14;
     pub(super) const EPB_FLAGS: u16 = 2;
+    pub(super) const ISB_IFDROP: u16 = 5;
+    pub(super) const ISB_OSDROP: u16 = 7;
 }
 
 /// Bits of a packet's flags.

@@ -20,6 +20,7 @@ pub(super) mod kind {
     pub(in super::super) const INTERFACE: u32 = 1;
     pub(in super::super) const OLD_PACKET: u32 = 2;
     pub(in super::super) const SIMPLE_PACKET: u32 = 3;
+    pub(in super::super) const STATISTICS: u32 = 5;
     pub(in super::super) const PACKET: u32 = 6;
 
     /// The least size of a block of a kind that reading may go on at.

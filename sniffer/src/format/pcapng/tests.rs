@@ -191,3 +191,39 @@ fn broken_blocks() {
         ]
     );
 }
+
+#[test]
+fn what_was_lost_is_in_the_statistics() {
+    use crate::format::write::{CaptureWriter, Item};
+    use k485_proto::record::{Gap, GapReason};
+    let gap = |bus: &str, ns, reason, bytes| {
+        let gap = Gap { reason, ns: None, bytes };
+        Item::Gap(Record::of_gap(gap, Some(Time(ns)), bus.into()))
+    };
+    let items = [
+        gap("a", 5, GapReason::Unplugged, Some(1)),
+        gap("b", 9, GapReason::Overrun, Some(12)),
+        gap("b", 1 << 33, GapReason::Dropped, None),
+        gap("b", 7, GapReason::Overrun, Some(3)),
+    ];
+    let mut out = Vec::new();
+    let mut writer = Writer::new(&mut out, Options::default());
+    items.iter().for_each(|item| writer.write(item).unwrap());
+    writer.finish().unwrap();
+    let statistics = LITTLE.block(
+        kind::STATISTICS,
+        &[
+            LITTLE.u32(1),
+            LITTLE.u32(2),
+            LITTLE.u32(0),
+            LITTLE.option(option::ISB_IFDROP, &2u64.to_le_bytes()),
+            LITTLE.option(option::ISB_OSDROP, &1u64.to_le_bytes()),
+            LITTLE.option(option::COMMENT, b"bytes lost, as far as they were counted: 15"),
+            LITTLE.option(0, &[]),
+        ],
+    );
+    assert!(out.ends_with(&statistics));
+    let got = read(&[out]);
+    assert_eq!(got.len(), 4, "{got:?}");
+    assert!(got.iter().all(Result::is_ok));
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use k485_proto::deframer::NoiseReason;
-use k485_proto::record::{Direction, Verdict};
+use k485_proto::record::{Direction, Gap, GapReason, Verdict};
 
 use super::block::{SECTION, kind};
 use super::{INTERFACES, LINKTYPE_USER0, flag, option};
@@ -21,6 +21,17 @@ pub struct Options {
     pub program: String,
 }
 
+/// What was lost on an interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Lost {
+    /// When it was last, in ticks.
+    ticks: u64,
+    by_port: u64,
+    by_program: u64,
+    /// As far as they were counted.
+    bytes: u64,
+}
+
 /// Writes pcapng. Nothing is buffered here.
 #[derive(Debug)]
 pub struct Writer<W> {
@@ -29,6 +40,8 @@ pub struct Writer<W> {
     options: Options,
     /// The interface of each bus.
     buses: BTreeMap<String, u32>,
+    /// What was lost on an interface.
+    lost: BTreeMap<u32, Lost>,
     begun: bool,
 }
 
@@ -36,7 +49,8 @@ impl<W: Write> Writer<W> {
     /// A writer at the beginning of a file, which is written with the first item.
     pub fn new(out: W, options: Options) -> Self {
         let buses = BTreeMap::new();
-        Writer { out, losses: Losses::default(), options, buses, begun: false }
+        let lost = BTreeMap::new();
+        Writer { out, losses: Losses::default(), options, buses, lost, begun: false }
     }
 
     fn header(&mut self) -> io::Result<()> {
@@ -85,6 +99,25 @@ impl<W: Write> Writer<W> {
         Ok(number)
     }
 
+    /// What was lost on an interface, as far as anything was.
+    fn statistics(&mut self) -> io::Result<()> {
+        for (interface, lost) in std::mem::take(&mut self.lost) {
+            let mut body = Vec::new();
+            for number in [interface, (lost.ticks >> 32) as u32, lost.ticks as u32] {
+                body.extend(number.to_le_bytes());
+            }
+            add_option(&mut body, option::ISB_IFDROP, &lost.by_port.to_le_bytes());
+            add_option(&mut body, option::ISB_OSDROP, &lost.by_program.to_le_bytes());
+            if lost.bytes > 0 {
+                let comment = format!("bytes lost, as far as they were counted: {}", lost.bytes);
+                add_option(&mut body, option::COMMENT, comment.as_bytes());
+            }
+            end_options(&mut body);
+            self.block(kind::STATISTICS, &body)?;
+        }
+        Ok(())
+    }
+
     fn block(&mut self, kind: u32, body: &[u8]) -> io::Result<()> {
         let size = u32::try_from(body.len() + 12).map_err(io::Error::other)?;
         let size = size.to_le_bytes();
@@ -111,6 +144,15 @@ impl<W: Write> CaptureWriter for Writer<W> {
             note.time = Some(record.time);
         }
         let ticks = ticks.unwrap_or(0);
+        if let Verdict::Gap(Gap { reason, bytes, .. }) = record.verdict
+            && reason != GapReason::Unplugged
+        {
+            let lost = self.lost.entry(interface).or_default();
+            lost.ticks = lost.ticks.max(ticks);
+            lost.by_port += u64::from(reason == GapReason::Overrun);
+            lost.by_program += u64::from(reason == GapReason::Dropped);
+            lost.bytes = lost.bytes.saturating_add(bytes.unwrap_or(0));
+        }
         let bytes = item.wire();
         let size = u32::try_from(bytes.len()).map_err(io::Error::other)?;
         let mut body = Vec::with_capacity(bytes.len() + 64);
@@ -135,6 +177,7 @@ impl<W: Write> CaptureWriter for Writer<W> {
 
     fn finish(&mut self) -> io::Result<()> {
         self.header()?;
+        self.statistics()?;
         self.out.flush()
     }
 
