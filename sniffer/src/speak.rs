@@ -2,7 +2,7 @@
 //!
 //! A [`Speaker`] has a link. Everything that is heard on it goes to an observer, what is sent by
 //! itself too. What it sends is a request with its reply ([`Speaker::ask`], as the vendor's host
-//! asks: [`host::ask`](k485_proto::host::ask)), or bytes that nobody is waited for
+//! asks: [`mod@host::ask`]), or bytes that nobody is waited for
 //! ([`Speaker::transmit`]).
 //!
 //! On a link that may be real ([`Guard::real`]) an ask keeps these rules, at every transmission:
