@@ -138,16 +138,33 @@ impl BoxDevice {
             self.introduce();
         }
         if self.bus.is_due(self.now) {
-            let mut io = io(&mut self.machine, plant, &mut self.line, &mut self.said, &self.receiver, self.now);
+            let mut io = io(
+                &mut self.machine,
+                plant,
+                &mut self.line,
+                &mut self.said,
+                &self.receiver,
+                self.now,
+            );
             self.bus.run(&mut io);
         }
-        if !self.slots.is_working()
-            && let Some(step) = self.machine.take_insertion()
-        {
-            self.slots.start(step);
-        }
-        if self.slots.is_due(self.now) {
-            let mut io = io(&mut self.machine, plant, &mut self.line, &mut self.said, &self.receiver, self.now);
+        loop {
+            if !self.slots.is_working()
+                && let Some(step) = self.machine.take_insertion()
+            {
+                self.slots.start(step);
+            }
+            if !self.slots.is_due(self.now) {
+                break;
+            }
+            let mut io = io(
+                &mut self.machine,
+                plant,
+                &mut self.line,
+                &mut self.said,
+                &self.receiver,
+                self.now,
+            );
             self.slots.run(&mut io);
         }
         self.read_line(plant);

@@ -52,9 +52,9 @@ impl Printer {
         self.held = true;
     }
 
-    /// Takes in slack; gives how much found room.
+    /// Takes in slack; gives how much found room. There is none once the full switch is tripped.
     pub(crate) fn take_in(&mut self, mm: f64) -> f64 {
-        if self.held {
+        if self.held || self.full() {
             return 0.0;
         }
         let taken = mm.min(self.travel - self.slack).max(0.0);

@@ -96,7 +96,8 @@ pub(crate) fn addressing(folder: &Path) -> Outcome {
     let mut world = World::new();
     for (i, mut vector) in read(folder, "addressing.json")?.into_iter().enumerate() {
         // Some follow on what the one before has done.
-        let follows = !vector.text("after").is_empty() || vector.number("seq").is_some_and(|n| n > 0.0);
+        let follows =
+            !vector.text("after").is_empty() || vector.number("seq").is_some_and(|n| n > 0.0);
         if !follows {
             world = start(&vector);
         }
@@ -179,7 +180,8 @@ pub(crate) fn preloading(folder: &Path) -> Outcome {
     world.insert(0);
     world.advance(3_200);
     world.drain();
-    world.advance(3_560);
+    // Motors are noticed every 100 ms; this is how the firmware's state lay to that.
+    world.advance(3_590);
     world.tell("f70103ff0a5c");
     world.device.said();
     each(folder, "state_preloading_on_insert.json", &world)

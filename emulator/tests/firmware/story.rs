@@ -56,7 +56,7 @@ impl Story {
         let Some(buffer) = vector.number("buf") else { return };
         let middle = buffer > 0.01 && buffer < 19.99;
         let printer = plant.printer_mut();
-        if (printer.slack - buffer).abs() > 0.3 {
+        if (printer.slack - buffer).abs() > 0.1 {
             printer.slack = buffer;
         }
         // The switches' edges did not reach the firmware while it printed, and a buffer in its
@@ -66,10 +66,11 @@ impl Story {
 
     fn ask(&mut self, vector: &Vector) -> Option<String> {
         let at = vector.number("t").unwrap_or_default() as i64;
-        if at > self.world.now + PAUSE {
-            self.world.advance(self.world.now + PAUSE);
+        self.world.advance(at.min(self.world.now + PAUSE));
+        // Hands act as soon as nothing goes on of itself, else when the vector is asked.
+        if self.world.device.next_event().is_none() {
+            self.hands(vector);
         }
-        self.hands(vector);
         self.world.advance(at);
         self.hands(vector);
         self.world.device.said();
@@ -176,7 +177,10 @@ pub(crate) fn print_buffer(folder: &Path) -> Outcome {
         world.device.said();
         let mut differs = world.ask(&vector, SILENT);
         let runs = world.plant.path(0).hub == Drive::Forward;
-        if differs.is_none() && !vector.note.starts_with("enter") && (vector.state["hub"][0] == "on") != runs {
+        if differs.is_none()
+            && !vector.note.starts_with("enter")
+            && (vector.state["hub"][0] == "on") != runs
+        {
             differs = Some(format!("{}: the hub motor runs: {runs}", vector.note));
         }
         tally.add(&place(&vector), differs);

@@ -102,7 +102,8 @@ impl World {
         let end = self.now + wait;
         let mut said = self.device.said();
         while said.is_empty() {
-            let next = self.device.next_event().map_or(end, |time| time.0.div_euclid(Time::MILLISECOND));
+            let next =
+                self.device.next_event().map_or(end, |time| time.0.div_euclid(Time::MILLISECOND));
             let next = next.max(self.now + 1);
             if next > end {
                 self.advance(end);

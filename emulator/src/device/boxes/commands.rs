@@ -21,17 +21,30 @@ const FULL: u8 = 100;
 /// What moves.
 #[derive(Debug, Clone)]
 pub(super) enum Motion {
-    ToHub { slot: usize },
+    ToHub {
+        slot: usize,
+    },
     Still,
     HubFeed,
     Fill,
-    Push { mm: u8 },
+    Push {
+        mm: u8,
+    },
     /// Slots as a mask, here and below.
-    Empty { slots: u8 },
-    Back { slots: u8 },
+    Empty {
+        slots: u8,
+    },
+    Back {
+        slots: u8,
+    },
     /// 13: as 10/00 and then 10/01.
-    InOne { slot: usize },
-    Run { slots: u8, tags: bool },
+    InOne {
+        slot: usize,
+    },
+    Run {
+        slots: u8,
+        tags: bool,
+    },
 }
 
 /// A request at work.
@@ -82,7 +95,11 @@ impl Command {
                     *waiting = true;
                     return Sense::inlet(next);
                 }
-                if *tags { tell_tags(*asked, filament, io) } else { tell_remain(*asked, filament, io) }
+                if *tags {
+                    tell_tags(*asked, filament, io)
+                } else {
+                    tell_remain(*asked, filament, io)
+                }
                 Next::Done(0)
             }
             Command::Printing { looks, lost } => {

@@ -67,7 +67,7 @@ pub struct Timings {
     /// The end of the window in which A1 is answered.
     pub introduction: u32,
     /// What the wheel counts: mm a step of its sensor.
-    pub wheel_step: f64,
+    pub wheel_step: f32,
     /// How long a photo sensor is looked at before it counts as dark.
     pub dark: u32,
     /// From filament in the inlet to its feeder's start.
@@ -132,7 +132,7 @@ impl Default for Timings {
         Timings {
             byte_gap: 120,
             introduction: 1000,
-            wheel_step: 0.000_796_749_073,
+            wheel_step: 0.000_788_641_34,
             dark: 20,
             inserted: 118,
             settle: 200,

@@ -27,7 +27,8 @@ pub(super) struct Feed {
 enum At {
     Start,
     Look(Progress),
-    Read(Progress),
+    /// There are bytes; what the odometer showed then is what a poll is told.
+    Read(Progress, f32),
     Filling,
 }
 
@@ -53,14 +54,13 @@ impl Feed {
                 Next::Sleep(poll)
             }
             At::Look(progress) if !io.line.is_empty() => {
-                self.at = At::Read(progress);
+                self.at = At::Read(progress, io.machine.odometer());
                 Next::Sleep(read)
             }
             At::Look(progress) => self.go_on(progress, io),
-            At::Read(progress) => match hear(io) {
+            At::Read(progress, odometer) => match hear(io) {
                 Heard::Poll => {
-                    let data =
-                        extrude_process::Reply::FeedPoll { odometer: F32Be(io.machine.odometer()) };
+                    let data = extrude_process::Reply::FeedPoll { odometer: F32Be(odometer) };
                     io.reply(FUNC, 0, &data.to_vec());
                     self.go_on(progress, io)
                 }

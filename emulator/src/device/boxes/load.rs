@@ -19,11 +19,20 @@ enum ToHubAt {
     Inlet,
     NoFilament,
     /// Other slots' filament has to leave the hub first.
-    Others { slot: usize, looked: bool },
+    Others {
+        slot: usize,
+        looked: bool,
+    },
     Feeder,
-    Approach { since: i64, looked: bool },
+    Approach {
+        since: i64,
+        looked: bool,
+    },
     Seen,
-    Grip { from: i64, looks: u32 },
+    Grip {
+        from: i64,
+        looks: u32,
+    },
     Run,
     End(u8),
 }

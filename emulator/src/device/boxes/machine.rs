@@ -134,12 +134,13 @@ impl Machine {
         if steps == 0 {
             return 0.0;
         }
-        (steps as f64 * self.config.timings.wheel_step) as f32
+        // In single precision, as the firmware computes it.
+        steps as f32 * self.config.timings.wheel_step
     }
 
     /// How far the wheel has turned since `from`, either way, in mm.
     pub(super) fn turned_since(&self, from: i64) -> f64 {
-        (self.wheel - from).abs() as f64 * self.config.timings.wheel_step
+        (self.wheel - from).abs() as f64 * f64::from(self.config.timings.wheel_step)
     }
 
     /// The wheel's last reading, to be measured from.
@@ -161,6 +162,9 @@ impl Machine {
         let path = plant.path_mut(self.config.unit);
         if !self.started {
             self.started = true;
+            // Counted from the start, wherever the wheel stands.
+            self.wheel = steps(path.wheel(), self.config.timings.wheel_step);
+            self.wheel_zero = self.wheel;
             for slot in 0..SLOTS {
                 self.inlets[slot] = path.inlet(slot);
                 self.tags[slot] = path.spool(slot).and_then(|spool| spool.tag);
@@ -203,7 +207,8 @@ impl Machine {
 
     /// The next slot to be worked because filament was put in, when now is the time for it.
     pub(super) fn take_insertion(&mut self) -> Option<Step> {
-        if matches!(self.state, BoxState::WRAPPING | BoxState::TEST) {
+        let busy = matches!(self.state, BoxState::WRAPPING | BoxState::TEST);
+        if busy || self.working.is_some() {
             return None;
         }
         let slot = self.insertions.pop_front()?;
@@ -265,6 +270,6 @@ fn last(tick: i64, (period, phase): (i64, i64)) -> i64 {
 }
 
 /// A length as whole steps of the wheel's sensor.
-fn steps(mm: f64, step: f64) -> i64 {
-    (mm / step).trunc() as i64
+fn steps(mm: f64, step: f32) -> i64 {
+    (mm / f64::from(step)).trunc() as i64
 }

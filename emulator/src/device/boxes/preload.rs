@@ -18,9 +18,16 @@ pub(super) struct Pretension {
 enum PretensionAt {
     Start,
     /// Goes until the sensor shows filament (forward) or none.
-    Go { forward: bool, since: i64 },
-    Over { forward: bool },
-    Stopped { forward: bool },
+    Go {
+        forward: bool,
+        since: i64,
+    },
+    Over {
+        forward: bool,
+    },
+    Stopped {
+        forward: bool,
+    },
     Nudge,
     End(u8),
 }
@@ -166,7 +173,7 @@ impl Insertion {
         match self.at {
             InsertionAt::Start => {
                 // Filament that reaches into the hub already is not pulled about.
-                if io.path().in_hub(self.slot) || io.machine.working.is_some() {
+                if io.path().in_hub(self.slot) {
                     return Next::Done(0);
                 }
                 io.machine.working = Some(self.slot);

@@ -11,13 +11,13 @@ use k485_proto::frame::Frame;
 use k485_proto::record::Time;
 use k485_proto::status::Status;
 
+use super::Said;
 use super::commands::Command;
 use super::feed::Feed;
 use super::load::{Fill, HubFeed, Push, Still, ToHub};
 use super::machine::Machine;
 use super::preload::{Insertion, Pretension, Run, Tag};
 use super::unload::{EmptyBuffer, PullBack, PullBackAll};
-use super::Said;
 use crate::plant::{BoxPath, Plant};
 
 /// What a step wants next.

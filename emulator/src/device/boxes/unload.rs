@@ -120,7 +120,14 @@ impl PullBack {
             BackAt::Go => {
                 let (tick, wheel) = (io.tick(), io.machine.wheel());
                 self.go(io, Drive::Reverse);
-                self.look(Draw { since: tick, dark: 0, wheel, turned: tick, tries: 0, freeing: None })
+                self.look(Draw {
+                    since: tick,
+                    dark: 0,
+                    wheel,
+                    turned: tick,
+                    tries: 0,
+                    freeing: None,
+                })
             }
             BackAt::Look(draw) => self.look(draw),
             BackAt::Looked(mut draw) => {
