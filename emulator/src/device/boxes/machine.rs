@@ -189,7 +189,8 @@ impl Machine {
             self.inlet_changes[slot] = None;
             return;
         }
-        let due = Time(now.0 + i64::from(self.config.timings.inserted) * MS);
+        // In whole ticks, so that it does not matter when within one it was seen.
+        let due = self.at_tick(self.tick(now) + i64::from(self.config.timings.inserted));
         if *self.inlet_changes[slot].get_or_insert(due) > now {
             return;
         }
@@ -251,14 +252,10 @@ impl Machine {
             let time = self.at_tick(tick);
             due = Some(due.map_or(time, |due: Time| due.min(time)));
         };
-        if moving || self.moved {
-            at(last(tick, WHEEL) + WHEEL.0);
-        }
         if moving {
-            at(last(tick, MOTORS) + MOTORS.0);
-            if self.state == BoxState::PRINTING {
-                at(tick + 1);
-            }
+            at(tick + 1);
+        } else if self.moved {
+            at(last(tick, WHEEL) + WHEEL.0);
         }
         due
     }
