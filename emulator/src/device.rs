@@ -4,7 +4,11 @@
 //! the earliest [`Device::next_event`] of all, and advances each to it: then what one does and what
 //! another senses are in order too.
 
+pub mod belt;
 pub mod boxes;
+mod ear;
+pub mod motor;
+pub mod rack;
 
 use k485_proto::record::Time;
 
