@@ -8,9 +8,10 @@
 //! - [`hand`]: what hands, the printer and misfortune do to them, as scenes and programs say it;
 //! - [`bus`]: who hears what and when, half duplex; [`auto`]: extruder and cutter played from what
 //!   the bus carries;
+//! - [`serve`]: that bus in real time, at pseudo-terminals, TCP and serial ports;
 //! - [`Rng`]: the one source of chance, so that the same seed gives the same bytes.
 //!
-//! Nothing here knows a clock or does I/O: the time is an argument everywhere, and a device is told
+//! Nothing but [`serve`] knows a clock or does I/O: the time is an argument everywhere, and a device is told
 //! what it hears and gives what it says, each with its time.
 
 pub mod auto;
@@ -19,6 +20,7 @@ pub mod device;
 pub mod hand;
 pub mod plant;
 mod rng;
+pub mod serve;
 mod spool;
 pub mod world;
 
