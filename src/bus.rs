@@ -185,15 +185,25 @@ fn delays(text: &str) -> Result<Rs485, String> {
 pub(crate) struct Opened {
     /// The port. It cannot speak.
     pub(crate) hear: Box<dyn Hear>,
-    /// What was opened and how, for people: `/dev/ttyUSB0 at 230400 baud, read-only, …`.
-    pub(crate) what: String,
+    /// What was opened, for people.
+    what: String,
+    /// How a serial port was opened.
+    how: Option<&'static str>,
     /// What else the user should know.
     pub(crate) warning: Option<String>,
 }
 
 impl Opened {
     fn new(hear: impl Hear + 'static, what: String) -> Opened {
-        Opened { hear: Box::new(hear), what, warning: None }
+        Opened { hear: Box::new(hear), what, how: None, warning: None }
+    }
+
+    /// What was opened and how, for people: `/dev/ttyUSB0 at 230400 baud, read-only, …`.
+    pub(crate) fn told(&self) -> String {
+        match (self.how, self.hear.baud()) {
+            (Some(how), Some(baud)) => format!("{} at {baud} baud, read-only, {how}", self.what),
+            _ => self.what.clone(),
+        }
     }
 }
 
@@ -204,14 +214,9 @@ pub(crate) fn listen(word: &PortWord, options: &Options, clock: Clock) -> anyhow
         Place::Path(path) if is_file(path) => play(path, options, clock),
         Place::Path(path) => {
             let port = Listener::with(path, &options.line, clock)?;
-            let what = format!(
-                "{} at {} baud, read-only, {}",
-                path.display(),
-                port.baud(),
-                controls(port.controls())
-            );
+            let how = Some(controls(port.controls()));
             let warning = port.echo_window().map(|window| echoed(path, window));
-            Ok(Opened { warning, ..Opened::new(port, what) })
+            Ok(Opened { how, warning, ..Opened::new(port, path.display().to_string()) })
         }
         Place::Tcp(address) => {
             let link = Tcp::connect(address, clock)?;
@@ -435,7 +440,7 @@ mod tests {
         for text in [path.clone(), format!("file:{path}")] {
             let word = word(&text);
             let opened = listen(&word, &Options::default(), Clock::new()).unwrap();
-            assert!(opened.what.ends_with(", a capture, as fast as it is read"), "{}", opened.what);
+            assert!(opened.what.ends_with(", a capture, as fast as it is read"));
             assert!(!opened.hear.is_live());
             let at = |nanos| Time(1_767_293_752 * Time::SECOND + nanos);
             let expected = [(at(500_000_000), whole.clone()), (at(600_000_000), vec![0xF7, 1])];

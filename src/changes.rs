@@ -99,11 +99,6 @@ impl ChangesView {
         Ok(ChangesView { clock, face })
     }
 
-    /// Whether it has the whole screen, so that nobody else may write to the terminal.
-    pub(crate) fn is_screen(&self) -> bool {
-        matches!(self.face, Face::Screen(_))
-    }
-
     /// Takes the next thing seen.
     pub(crate) fn feed(&mut self, seen: &Seen) -> io::Result<()> {
         let now = self.clock.now();
