@@ -10,6 +10,7 @@
 #![allow(clippy::print_stderr)]
 
 mod baud;
+mod bus;
 mod changes;
 mod complaints;
 mod convert;
@@ -26,6 +27,7 @@ mod formats;
 mod grep;
 mod input;
 mod output;
+mod ports;
 mod progress;
 mod replay;
 mod scan;
@@ -87,6 +89,8 @@ enum Command {
     Send(send::Args),
     /// Ask which addresses of a live bus answer, and what is there. Guarded: see --transmit
     Scan(scan::Args),
+    /// List the serial ports of this machine, without opening any
+    Ports(ports::Args),
     /// Count what captures hold: exchanges, errors, latencies, periods, noise, load
     Stats(stats::Args),
     /// Compare two captures: which exchanges, fields and timings differ
@@ -121,6 +125,7 @@ fn main() -> ExitCode {
         Command::Doctor(args) => doctor::run(&args),
         Command::Send(args) => send::run(&args),
         Command::Scan(args) => scan::run(&args),
+        Command::Ports(args) => ports::run(&args),
         Command::Stats(args) => stats::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Discover(args) => discover::run(&args),

@@ -9,12 +9,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use k485_link::{Clock, Controls, Event, Listener};
+use k485_link::{Clock, Event, Hear};
 use k485_proto::dialect::Dialect;
 use k485_proto::exchange::Pairer;
 use k485_sniffer::framer::{Chunk, Framer, Place};
 
 use crate::baud::{self, Baud};
+use crate::bus::{self, LineArgs, Opened, PortWord};
 use crate::changes::Action;
 use crate::decode::ViewArgs;
 use crate::dialect::DialectArg;
@@ -33,21 +34,25 @@ const CHUNK: usize = 32 * 1024;
 /// What `k485 sniff` takes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The port is opened for reading only and RTS and DTR go to the receive level at once. Ctrl-C ends it
-with a summary.
+A port is a path, tcp:HOST:PORT (ser2net, socat), pty:PATH (a pseudo-terminal of our own with a link
+to it), - (stdin, bytes of a wire), or a capture, which is played; NAME= in front names the bus. A
+serial port is opened for reading only and RTS and DTR go to the receive level at once. Ctrl-C ends
+it with a summary.
 
 Examples:
   k485 sniff /dev/ttyUSB0
   k485 sniff /dev/ttyUSB0 --baud auto
   k485 sniff /dev/ttyUSB0 -F 'status!=OK || noise'
+  k485 sniff tcp:printer:2000
+  k485 sniff bus.pcapng --pace
   k485 sniff /dev/ttyUSB0 --quiet-polls
   k485 sniff /dev/ttyUSB0 --changes
   k485 sniff /dev/ttyUSB0 --trigger 'status!=OK' --pre 30s --post 10s
   k485 sniff /dev/ttyUSB0 -F 'status!=OK' --exec mail --exec-arg -s --exec-arg CFS --exec-arg me
   k485 sniff /dev/ttyUSB0 -w bus.raw --to json > bus.jsonl")]
 pub(crate) struct Args {
-    /// A serial port or pseudo-terminal
-    port: PathBuf,
+    /// A serial port, pseudo-terminal, tcp:HOST:PORT, pty:PATH, - or a capture
+    port: PortWord,
     /// The bus's speed, or `auto`: listen at one after the other until frames come out
     #[arg(short, long, default_value = "230400")]
     baud: Baud,
@@ -62,6 +67,8 @@ pub(crate) struct Args {
     view: ViewArgs,
     #[command(flatten)]
     watch: WatchArgs,
+    #[command(flatten)]
+    line: LineArgs,
 }
 
 /// Listens until Ctrl-C, or until the port is gone.
@@ -75,7 +82,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     ctrlc::set_handler(move || flag.store(true, Ordering::SeqCst))
         .context("cannot watch for Ctrl-C")?;
     let clock = Clock::new();
-    let mut port = Listener::open(&args.port, args.baud.first(), clock)?;
+    let opened = bus::listen(&args.port, &args.line.options(args.baud.first()), clock)?;
+    let Opened { hear: mut port, what, warning } = opened;
     // Before the first read: a capture must not start and then fail to be kept.
     let mut file = match &args.write {
         // Nothing already captured is overwritten.
@@ -89,7 +97,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     if args.baud == Baud::Auto {
         eprintln!("k485: looking for the speed of the bus; what is heard meanwhile is not kept");
-        match baud::find(&mut port, dialect, &stop)? {
+        match baud::find(&mut *port, dialect, &stop)? {
             Some(found) => {
                 let sure = if found.sure { "" } else { ", which is not sure" };
                 eprintln!("k485: the bus runs at {} baud{sure}: {found}", found.baud);
@@ -97,51 +105,41 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             None => return Ok(ExitCode::SUCCESS),
         }
     }
-    tell(&port);
-    let mut shown = plan.open(args.port.display().to_string(), false, clock, &stop)?;
-    let result = listen(&mut port, dialect, &clock, &stop, &mut shown, &mut |bytes| match (
-        &mut file,
-        &args.write,
-    ) {
-        (Some(file), Some(path)) => {
-            file.write_all(bytes).with_context(|| format!("cannot write {}", path.display()))
-        }
-        _ => Ok(()),
-    });
+    eprintln!("listening on {what}; Ctrl-C ends");
+    if let Some(warning) = warning {
+        eprintln!("k485: {warning}");
+    }
+    let mut shown = plan.open(args.port.bus().to_owned(), false, clock, &stop)?;
+    let result = listen(
+        &mut *port,
+        args.port.bus(),
+        dialect,
+        &clock,
+        &stop,
+        &mut shown,
+        &mut |bytes| match (&mut file, &args.write) {
+            (Some(file), Some(path)) => {
+                file.write_all(bytes).with_context(|| format!("cannot write {}", path.display()))
+            }
+            _ => Ok(()),
+        },
+    );
     shown.finish(result.is_ok())?;
     result?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Says what was opened, and what the user should know about it.
-fn tell(port: &Listener) {
-    let name = port.port().display();
-    let lines = match port.controls() {
-        Controls::Set => "RTS and DTR at the receive level",
-        Controls::NotSupported => "no RTS and DTR here",
-    };
-    eprintln!("listening on {name} at {} baud, read-only, {lines}; Ctrl-C ends", port.baud());
-    if let Some(window) = port.echo_window() {
-        eprintln!(
-            "k485: {name} was found echoing, as a fresh port is, and was for up to {} us after it \
-             was opened: a byte heard in that time may have gone back onto the bus. It does not \
-             echo any more, at this or a later opening",
-            window.as_micros()
-        );
-    }
-}
-
 /// The loop: bytes to records to what is shown.
 fn listen(
-    port: &mut Listener,
+    port: &mut dyn Hear,
+    name: &str,
     dialect: &'static Dialect,
     clock: &Clock,
     stop: &AtomicBool,
     shown: &mut Watch,
     keep: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let name = port.port().display().to_string();
-    let mut framer = Framer::new(Arc::from(name.as_str()));
+    let mut framer = Framer::new(Arc::from(name));
     let mut pairer = Pairer::with_dialect(dialect);
     let mut buf = vec![0; CHUNK];
     let mut offset = 0;
@@ -165,6 +163,7 @@ fn listen(
                 }
                 pairer.tick(clock.now());
             }
+            Ok(Event::Closed) if !port.is_live() => break,
             Ok(Event::Closed) => {
                 result =
                     Err(anyhow::anyhow!("{name} is gone: unplugged, or its other end was closed"))

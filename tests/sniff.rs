@@ -54,7 +54,14 @@ impl Sniff {
     /// Starts it on a port and waits until it listens.
     #[track_caller]
     fn start(port: &Path, args: &[&str]) -> Sniff {
-        let mut child = command(["sniff", port.to_str().unwrap()].iter().chain(args))
+        let expected = format!("listening on {} at 230400 baud, read-only, ", port.display());
+        Sniff::told(port.to_str().unwrap(), args, &expected)
+    }
+
+    /// Starts it on a port and waits until it tells this.
+    #[track_caller]
+    fn told(port: &str, args: &[&str], expected: &str) -> Sniff {
+        let mut child = command(["sniff", port].iter().chain(args))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -64,8 +71,7 @@ impl Sniff {
         let err = lines(child.stderr.take().unwrap());
         let sniff = Sniff { child, out, err };
         let told = next(&sniff.err).unwrap_or_default();
-        let expected = format!("listening on {} at 230400 baud, read-only, ", port.display());
-        assert!(told.starts_with(&expected), "{told}");
+        assert!(told.starts_with(expected), "{told}");
         sniff
     }
 
@@ -273,17 +279,18 @@ fn json_lines() {
 fn a_wrong_port() {
     let err = k485(["sniff", "/dev/no-such-port"]).failed(1);
     assert!(err.starts_with("k485: /dev/no-such-port: there is no such port; there "), "{err}");
-    let sample = common::sample();
-    let err = k485(["sniff", sample.to_str().unwrap()]).failed(1);
-    assert!(
-        err.contains("this is a file, not a serial port; to decode a file use `k485 decode`"),
-        "{err}"
-    );
     let err = k485(["sniff", "/dev/null"]).failed(1);
     assert!(err.contains("not a serial port"), "{err}");
     let err = k485(["sniff", "/dev"]).failed(1);
     assert!(err.contains("a directory, not a serial port; give one of the ports in it"), "{err}");
     assert_eq!(k485(["sniff"]).code, Some(2));
+    let err = k485(["sniff", "emu:x"]).failed(2);
+    assert!(err.contains("no kind of port is called emu: a path (/dev/ttyUSB0), tcp:"), "{err}");
+    let err = k485(["sniff", "tcp:printer"]).failed(2);
+    assert!(
+        err.contains("tcp:printer: the port's number is missing; write tcp:HOST:PORT"),
+        "{err}"
+    );
 
     // A second listener would take bytes away from the first.
     let pty = Pty::open().unwrap();
@@ -292,6 +299,69 @@ fn a_wrong_port() {
     assert!(err.contains("another program is using the port"), "{err}");
     sniff.signal(Signal::INT);
     assert_eq!(sniff.end().0, Some(0));
+}
+
+/// A capture as a port: it decodes as `decode` shows it, at once or at its own times.
+#[test]
+fn a_capture_is_played() {
+    let sample = common::sample();
+    let sample = sample.to_str().unwrap();
+    let run = k485(["sniff", sample]);
+    assert_eq!(run.code, Some(0), "{}", run.err);
+    let told = format!("listening on {sample}, a capture, as fast as it is read; Ctrl-C ends");
+    assert_eq!(run.err.lines().next(), Some(told.as_str()));
+    assert!(run.err.contains("223 frames, "), "{}", run.err);
+    let answered = |text: &str| text.lines().filter(|line| line.contains("-> OK")).count();
+    assert_eq!(answered(&run.out), answered(&k485(["decode", sample]).clean()));
+
+    let folder = folder();
+    let short = format!("(1767293752.000) {POLL}\n(1767293753.000) {STATE}\n");
+    let short = common::file(&folder, "short.hex", short.as_bytes());
+    let start = Instant::now();
+    let run = k485(["sniff", &short, "--pace=10"]);
+    assert!(start.elapsed() >= Duration::from_millis(100), "{:?}", start.elapsed());
+    assert!(run.err.contains("short.hex, played 10 times as fast as it was"), "{}", run.err);
+    assert!(run.out.lines().any(|line| said(line) == SAID), "{}", run.out);
+
+    let err = k485(["sniff", &short, "--pace=0"]).failed(2);
+    assert!(err.contains("write how many times as fast"), "{err}");
+    let prose = common::file(&folder, "prose.txt", b"dear diary\n");
+    let err = k485(["sniff", &prose]).failed(1);
+    assert!(err.contains("prose.txt: text in no known capture format"), "{err}");
+}
+
+/// The bytes of a wire on stdin, over TCP, and on a pseudo-terminal of our own.
+#[test]
+fn other_kinds_of_ports() {
+    let wire = bytes(&format!("{POLL}{STATE}"));
+    let mut child = command(["sniff", "left=-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(&wire).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(String::from_utf8(output.stdout).unwrap().contains(SAID));
+
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let name = format!("tcp:{}", server.local_addr().unwrap());
+    let sniff = Sniff::told(&name, &[], &format!("listening on {name}, whose speed is "));
+    server.accept().unwrap().0.write_all(&wire).unwrap();
+    while said(&next(&sniff.out).expect("it runs on")) != SAID {}
+    drop(sniff);
+
+    let folder = folder();
+    let link = folder.path().join("bus");
+    let name = format!("pty:{}", link.display());
+    let expected = format!("listening on {}, a pseudo-terminal of our own", link.display());
+    let sniff = Sniff::told(&name, &[], &expected);
+    fs::OpenOptions::new().write(true).open(&link).unwrap().write_all(&wire).unwrap();
+    while said(&next(&sniff.out).expect("it runs on")) != SAID {}
+    sniff.signal(Signal::INT);
+    assert_eq!(sniff.end().0, Some(0));
+    assert!(fs::symlink_metadata(&link).is_err(), "the link file is removed");
 }
 
 /// A corrupted LEN makes what follows look like the inside of a long frame. When the bus then goes
