@@ -17,9 +17,9 @@ use k485_sniffer::doctor::hunt::DWELL;
 
 use crate::baud;
 use crate::dialect::DialectArg;
+use crate::length::nanos;
 use crate::output;
 use crate::progress::Progress;
-use crate::window::length;
 
 /// How long a read waits: the longest that Ctrl-C takes to end it.
 const WAIT: Duration = Duration::from_millis(50);
@@ -69,7 +69,7 @@ enum To {
 
 /// A length of time of the command line.
 fn time(text: &str) -> Result<Duration, String> {
-    let nanos = length(text).and_then(|nanos| u64::try_from(nanos).ok());
+    let nanos = nanos(text).and_then(|nanos| u64::try_from(nanos).ok());
     match nanos.map(Duration::from_nanos) {
         Some(time) if time >= Duration::from_secs(1) => Ok(time),
         Some(_) => Err("a second is the least".to_owned()),

@@ -248,11 +248,3 @@ impl Reader<'_> {
 pub(crate) fn is_undetected(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(OpenError::Undetected(_)))
 }
-
-/// Gives what the pairer has to the sink.
-pub(crate) fn pull(pairer: &mut Pairer, sink: &mut dyn Sink) -> anyhow::Result<()> {
-    while let Some(seen) = pairer.pull() {
-        sink.seen(&seen)?;
-    }
-    Ok(())
-}

@@ -26,6 +26,7 @@ mod filter;
 mod formats;
 mod grep;
 mod input;
+mod length;
 mod output;
 mod ports;
 mod progress;
@@ -111,11 +112,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let command = Cli::parse().command;
-    let failure = if matches!(command, Command::Grep(_) | Command::Diff(_) | Command::Replay(_)) {
-        2
-    } else {
-        1
-    };
+    let failure = if matches!(command, Command::Grep(_) | Command::Diff(_)) { 2 } else { 1 };
     let result = match command {
         Command::Decode(args) => decode::run(&args),
         Command::Grep(args) => grep::run(&args),

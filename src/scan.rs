@@ -18,10 +18,10 @@ use serde::Serialize;
 
 use crate::dialect::DialectArg;
 use crate::encode;
+use crate::length::Length;
 use crate::send::positive;
 use crate::speak::{self, NO_REPLY, SpeakArgs};
 use crate::table::Table;
-use crate::window::Length;
 
 /// How often an address is asked each question.
 const ROUNDS: usize = 2;

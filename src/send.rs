@@ -19,9 +19,9 @@ use k485_sniffer::speak::{SpeakError, Speaker};
 use crate::decode::ViewArgs;
 use crate::dialect::DialectArg;
 use crate::encode;
+use crate::length::Length;
 use crate::speak::{self, ERROR_STATUS, NO_REPLY, REFUSED, SpeakArgs};
 use crate::view::View;
-use crate::window::Length;
 
 /// What `k485 send` takes.
 #[derive(Debug, clap::Args)]

@@ -1,64 +1,73 @@
-//! `k485 sniff`: the live bus. It listens: what it opens cannot write.
+//! `k485 sniff`: the live bus, for a look or for days. It listens: what it opens cannot write.
 
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::path::PathBuf;
+mod core;
+mod keep;
+mod outlet;
+
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
-use k485_link::{Clock, Event, Hear};
+use anyhow::{Context, anyhow, bail};
+use k485_link::{Clock, Hear};
 use k485_proto::dialect::Dialect;
-use k485_proto::exchange::Pairer;
-use k485_sniffer::framer::{Chunk, Framer, Place};
+use k485_proto::record::Time;
+use k485_sniffer::live::decoder::Port;
+use k485_sniffer::live::{Decoder, Queue, Reader};
 
+use self::core::{Core, End};
+use self::keep::KeepArgs;
+use self::outlet::{News, outlet};
 use crate::baud::{self, Baud};
 use crate::bus::{self, LineArgs, Opened, PortWord};
 use crate::changes::Action;
 use crate::decode::ViewArgs;
 use crate::dialect::DialectArg;
 use crate::filter::FilterArgs;
-use crate::input::{Sink, pull};
-use crate::watch::{Watch, WatchArgs};
+use crate::input::Sink;
+use crate::length::Length;
+use crate::watch::{Setting, Watch, WatchArgs};
 
-/// How long a read waits: the longest that Ctrl-C takes to end it.
-const WAIT: Duration = Duration::from_millis(50);
-/// After this silence an open frame gets no more bytes. The box's own parser gives up after 120 ms
-/// inside a frame.
-const SILENCE: Duration = Duration::from_millis(150);
-/// Bytes of one read: more than the bus carries in a second.
-const CHUNK: usize = 32 * 1024;
+/// The longest that the screen waits for news: keys and times are looked at then.
+const WAIT: Duration = Duration::from_millis(25);
 
 /// What `k485 sniff` takes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-A port is a path, tcp:HOST:PORT (ser2net, socat), pty:PATH (a pseudo-terminal of our own with a link
-to it), - (stdin, bytes of a wire), or a capture, which is played; NAME= in front names the bus. A
-serial port is opened for reading only and RTS and DTR go to the receive level at once. Ctrl-C ends
-it with a summary.
+A serial port is opened for reading only, and RTS and DTR go to the receive level at once. A port that
+goes away is waited for. Ctrl-C ends it with a summary.
 
 Examples:
   k485 sniff /dev/ttyUSB0
   k485 sniff /dev/ttyUSB0 --baud auto
   k485 sniff /dev/ttyUSB0 -F 'status!=OK || noise'
-  k485 sniff tcp:printer:2000
-  k485 sniff bus.pcapng --pace
-  k485 sniff /dev/ttyUSB0 --quiet-polls
-  k485 sniff /dev/ttyUSB0 --changes
-  k485 sniff /dev/ttyUSB0 --trigger 'status!=OK' --pre 30s --post 10s
+  k485 sniff /dev/ttyUSB0 -w bus.pcapng --quiet-polls
+  k485 sniff /dev/ttyUSB0 -w days.pcapng --rotate 1h --ring 48 --min-free 1G
+  k485 sniff --port a=/dev/ttyUSB0 --port b=tcp:printer:3333 --changes
+  k485 sniff /dev/ttyUSB0 -w jam.pcapng --trigger 'status!=OK' --pre 30s --post 10s
   k485 sniff /dev/ttyUSB0 -F 'status!=OK' --exec mail --exec-arg -s --exec-arg CFS --exec-arg me
-  k485 sniff /dev/ttyUSB0 -w bus.raw --to json > bus.jsonl")]
+  k485 sniff captures/sample-load.hex --pace
+
+Exit codes: 0 done; 1 a port could not be opened, or not everything could be kept; 2 wrong command
+line.")]
 pub(crate) struct Args {
-    /// A serial port, pseudo-terminal, tcp:HOST:PORT, pty:PATH, - or a capture
-    port: PortWord,
+    /// A serial port, a pseudo-terminal, tcp:HOST:PORT, - (stdin), or a capture to play
+    #[arg(required_unless_present = "ports", conflicts_with = "ports")]
+    port: Option<PortWord>,
+    /// A port with a name for its bus; several are heard together, merged by time
+    #[arg(long = "port", value_name = "NAME=PORT")]
+    ports: Vec<PortWord>,
     /// The bus's speed, or `auto`: listen at one after the other until frames come out
     #[arg(short, long, default_value = "230400")]
     baud: Baud,
-    /// Write the bytes as they come to this file too, as `decode` reads them
-    #[arg(short, long, value_name = "FILE")]
-    write: Option<PathBuf>,
+    #[command(flatten)]
+    line: LineArgs,
+    /// End after this time: 10s, 1h
+    #[arg(long = "for", value_name = "TIME")]
+    length: Option<Length>,
     #[command(flatten)]
     filter: FilterArgs,
     #[command(flatten)]
@@ -68,119 +77,151 @@ pub(crate) struct Args {
     #[command(flatten)]
     watch: WatchArgs,
     #[command(flatten)]
-    line: LineArgs,
+    keep: KeepArgs,
 }
 
-/// Listens until Ctrl-C, or until the port is gone.
+/// A port that is heard, with its bus's name.
+struct Ear {
+    name: String,
+    link: Box<dyn Hear>,
+}
+
+/// Listens until Ctrl-C, until the sources end, or until enough was seen.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     // What cannot be read ends it before anything is opened.
     let dialect = args.dialect.load()?;
     let filter = args.filter.read(args.view.frames, dialect)?;
     let plan = args.watch.plan(&args.view, filter, dialect)?;
     let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
-    ctrlc::set_handler(move || flag.store(true, Ordering::SeqCst))
-        .context("cannot watch for Ctrl-C")?;
+    end_by_signal(&stop)?;
     let clock = Clock::new();
-    let opened = bus::listen(&args.port, &args.line.options(args.baud.first()), clock)?;
-    let Opened { hear: mut port, what, warning } = opened;
+    let (ears, told) = args.open(clock, dialect, &stop)?;
+    if stop.load(Ordering::SeqCst) {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (trigger, ring) = plan.trigger().unzip();
+    let baud = ears.iter().find_map(|ear| ear.link.baud());
     // Before the first read: a capture must not start and then fail to be kept.
-    let mut file = match &args.write {
-        // Nothing already captured is overwritten.
-        Some(path) => {
-            Some(OpenOptions::new().write(true).create_new(true).open(path).with_context(|| {
-                let name = path.display();
-                format!("cannot create {name} (a capture is never overwritten: choose a new name)")
-            })?)
-        }
-        None => None,
+    let keeping = args.keep.begin(baud, ring, clock)?;
+    told.iter().for_each(|what| eprintln!("{what}"));
+    let live = ears.iter().all(|ear| ear.link.is_live());
+    let names: Vec<String> = ears.iter().map(|ear| ear.name.clone()).collect();
+    let (title, several) = (names.join(" "), names.len() > 1);
+    let mut watch = plan.open(Setting { title, several, live, clock, stop: Arc::clone(&stop) })?;
+    let until = args.length.map(|Length(nanos)| Time(clock.now().0.saturating_add(nanos)));
+    let queue = Arc::new(Queue::new());
+    let port = |ear: &Ear| Port { name: Arc::from(ear.name.as_str()), baud: ear.link.baud() };
+    let decoder = Decoder::new(ears.iter().map(port).collect(), dialect);
+    let start = |(number, ear): (usize, Ear)| {
+        Reader::start(ear.link, number, clock, Arc::clone(&queue), Arc::clone(&stop))
     };
-    if args.baud == Baud::Auto {
-        eprintln!("k485: looking for the speed of the bus; what is heard meanwhile is not kept");
-        match baud::find(&mut *port, dialect, &stop)? {
-            Some(found) => {
-                let sure = if found.sure { "" } else { ", which is not sure" };
-                eprintln!("k485: the bus runs at {} baud{sure}: {found}", found.baud);
-            }
-            None => return Ok(ExitCode::SUCCESS),
-        }
+    let readers = ears.into_iter().enumerate().map(start).collect::<Result<Vec<_>, _>>();
+    let readers = readers.context("cannot start a thread for the port")?;
+    let (outlet, news) = outlet(!live);
+    let (stopping, end) = (Arc::clone(&stop), End::default());
+    let core =
+        Core { queue, stop: stopping, clock, decoder, names, trigger, keeping, outlet, until, end };
+    let core = thread::Builder::new().name("decoder".to_owned()).spawn(move || core.run());
+    let core = core.context("cannot start the decoder's thread")?;
+    let shown = show(&news, &mut watch, &stop);
+    // Whatever ended the screen ends the rest.
+    stop.store(true, Ordering::SeqCst);
+    drop(news);
+    let end = core.join().map_err(|_| anyhow!("the decoder failed; see above"))?;
+    readers.into_iter().for_each(Reader::join);
+    let ended = watch.finish(shown.is_ok());
+    eprintln!("{}", end.tally);
+    for what in &end.said {
+        eprintln!("k485: {what}");
     }
-    eprintln!("listening on {what}; Ctrl-C ends");
-    if let Some(warning) = warning {
-        eprintln!("k485: {warning}");
+    for (port, errors) in &end.spoiled {
+        eprintln!("k485: {port}: the line spoiled {errors}, in all");
     }
-    let mut shown = plan.open(args.port.bus().to_owned(), false, clock, &stop)?;
-    let result = listen(
-        &mut *port,
-        args.port.bus(),
-        dialect,
-        &clock,
-        &stop,
-        &mut shown,
-        &mut |bytes| match (&mut file, &args.write) {
-            (Some(file), Some(path)) => {
-                file.write_all(bytes).with_context(|| format!("cannot write {}", path.display()))
-            }
-            _ => Ok(()),
-        },
-    );
-    shown.finish(result.is_ok())?;
-    result?;
-    Ok(ExitCode::SUCCESS)
+    shown.and(ended)?;
+    Ok(if end.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// The loop: bytes to records to what is shown.
-fn listen(
-    port: &mut dyn Hear,
-    name: &str,
-    dialect: &'static Dialect,
-    clock: &Clock,
-    stop: &AtomicBool,
-    shown: &mut Watch,
-    keep: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    let mut framer = Framer::new(Arc::from(name));
-    let mut pairer = Pairer::with_dialect(dialect);
-    let mut buf = vec![0; CHUNK];
-    let mut offset = 0;
-    let mut heard = Instant::now();
-    let mut result = Ok(());
-    while !stop.load(Ordering::SeqCst) && result.is_ok() {
-        match port.read(&mut buf, WAIT) {
-            Ok(Event::Bytes { n, time }) => {
-                let bytes = &buf[..n];
-                // What was heard is kept even where it cannot be shown.
-                result = keep(bytes);
-                heard = Instant::now();
-                let place = Place::Stream(offset);
-                offset += n as u64;
-                let chunk = Chunk { time: Some(time), dir: None, place, bytes };
-                framer.push(chunk, |record| pairer.push(record));
-            }
-            Ok(Event::Idle) => {
-                if heard.elapsed() >= SILENCE {
-                    framer.idle(|record| pairer.push(record));
-                }
-                pairer.tick(clock.now());
-            }
-            Ok(Event::Closed) if !port.is_live() => break,
-            Ok(Event::Closed) => {
-                result =
-                    Err(anyhow::anyhow!("{name} is gone: unplugged, or its other end was closed"))
-            }
-            Err(error) => result = Err(error.into()),
+impl Args {
+    /// Opens the ports, at the bus's speed; and what to tell of how.
+    fn open(
+        &self,
+        clock: Clock,
+        dialect: &'static Dialect,
+        stop: &AtomicBool,
+    ) -> anyhow::Result<(Vec<Ear>, Vec<String>)> {
+        let words: Vec<&PortWord> = self.port.iter().chain(&self.ports).collect();
+        let mut names: Vec<&str> = words.iter().map(|word| word.bus()).collect();
+        names.sort_unstable();
+        if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            bail!("two ports are called {}: name them apart, as in --port a=PORT", pair[0]);
         }
-        pull(&mut pairer, shown)?;
-        if shown.tick()? == Action::Quit {
-            break;
+        let (mut ears, mut told) = (Vec::new(), Vec::new());
+        for word in words {
+            let Opened { mut hear, what, warning } =
+                bus::listen(word, &self.line.options(self.baud.first()), clock)?;
+            if self.baud == Baud::Auto {
+                find_speed(hear.as_mut(), dialect, stop)?;
+            }
+            // What was told at opening is of the first speed that was tried.
+            let what = match (self.baud, hear.baud()) {
+                (Baud::Auto, Some(baud)) => format!("{} at {baud} baud", hear.name()),
+                _ => what,
+            };
+            told.push(format!("listening on {what}; Ctrl-C ends"));
+            told.extend(warning.map(|warning| format!("k485: {warning}")));
+            ears.push(Ear { name: word.bus().to_owned(), link: hear });
         }
+        Ok((ears, told))
     }
-    framer.idle(|record| pairer.push(record));
-    pairer.finish();
-    pull(&mut pairer, shown)?;
-    shown.flush()?;
-    if let Err(error) = result {
-        bail!(error);
+}
+
+/// Sets a link to the speed at which frames are heard, and says which that is.
+fn find_speed(
+    link: &mut dyn Hear,
+    dialect: &'static Dialect,
+    stop: &AtomicBool,
+) -> anyhow::Result<()> {
+    let name = link.name().to_owned();
+    eprintln!("k485: {name}: looking for the speed; what is heard meanwhile is not kept");
+    if let Some(found) = baud::find(link, dialect, stop)? {
+        let sure = if found.sure { "" } else { ", which is not sure" };
+        eprintln!("k485: {name} runs at {} baud{sure}: {found}", found.baud);
     }
     Ok(())
+}
+
+/// Ctrl-C and its like end it in order; a second one at once, for when the output is stuck.
+fn end_by_signal(stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
+    let flag = Arc::clone(stop);
+    let handler = move || {
+        if flag.swap(true, Ordering::SeqCst) {
+            std::process::exit(130);
+        }
+    };
+    ctrlc::set_handler(handler).context("cannot watch for Ctrl-C")
+}
+
+/// Shows what comes until nothing more does.
+fn show(news: &Receiver<News>, watch: &mut Watch, stop: &AtomicBool) -> anyhow::Result<()> {
+    let mut ticked = Instant::now();
+    loop {
+        let first = match news.recv_timeout(WAIT) {
+            Ok(first) => Some(first),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+        };
+        for news in first.into_iter().chain(news.try_iter()) {
+            match news {
+                News::Seen(seen) => watch.seen(&seen)?,
+                News::Say(what) => watch.say(&what)?,
+            }
+            if ticked.elapsed() >= WAIT {
+                break;
+            }
+        }
+        ticked = Instant::now();
+        if watch.tick()? == Action::Quit {
+            stop.store(true, Ordering::SeqCst);
+        }
+    }
 }

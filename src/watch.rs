@@ -2,7 +2,7 @@
 //! match (`--trigger`), which fields change (`--changes`), a program for each match (`--exec`).
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -10,6 +10,7 @@ use k485_link::Clock;
 use k485_proto::dialect::Dialect;
 use k485_proto::exchange::{Observed, Seen};
 use k485_proto::filter::Filter;
+use k485_proto::record::Time;
 use k485_sniffer::fold::Fold;
 use k485_sniffer::trigger::{self, Out, Trigger};
 
@@ -18,8 +19,8 @@ use crate::decode::ViewArgs;
 use crate::exec::{Exec, ExecArgs, Program};
 use crate::filter;
 use crate::input::Sink;
-use crate::view::{Tally, View};
-use crate::window::Length;
+use crate::length::Length;
+use crate::view::View;
 
 /// What a frame takes in memory beside its bytes, about.
 const FRAME_SIZE: usize = 512;
@@ -43,8 +44,26 @@ pub(crate) struct WatchArgs {
     /// How long after a match
     #[arg(long, value_name = "TIME", default_value = "10s", requires = "trigger")]
     post: Length,
+    /// End after so many exchanges (frames with --frames) were shown
+    #[arg(long, value_name = "N", conflicts_with = "changes",
+          value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
     #[command(flatten)]
     exec: ExecArgs,
+}
+
+/// What a watch is opened with.
+pub(crate) struct Setting {
+    /// The names of the ports.
+    pub(crate) title: String,
+    /// Whether there are several buses.
+    pub(crate) several: bool,
+    /// Whether it happens now; else time is what the records tell.
+    pub(crate) live: bool,
+    /// The time.
+    pub(crate) clock: Clock,
+    /// Set when it is to end.
+    pub(crate) stop: Arc<AtomicBool>,
 }
 
 /// How it will be shown: everything that can be wrong was looked at.
@@ -57,6 +76,7 @@ pub(crate) struct Plan {
     fold: Option<Fold>,
     trigger: Option<(Filter, Trigger<Seen>)>,
     program: Option<Program>,
+    count: Option<u64>,
 }
 
 impl WatchArgs {
@@ -88,21 +108,23 @@ impl WatchArgs {
             fold: self.quiet_polls.then(Fold::default),
             trigger,
             program: self.exec.find()?,
+            count: self.count,
         })
     }
 }
 
 impl Plan {
-    /// Takes the screen or stdout, and starts the thread of `--exec`. `title` names the ports.
-    pub(crate) fn open(
-        self,
-        title: String,
-        several: bool,
-        clock: Clock,
-        stop: &Arc<AtomicBool>,
-    ) -> anyhow::Result<Watch> {
+    /// The condition of `--trigger` with an empty ring as large as its own, for what is kept.
+    pub(crate) fn trigger<T>(&self) -> Option<(Filter, Trigger<T>)> {
+        let (condition, trigger) = self.trigger.as_ref()?;
+        Some((condition.clone(), Trigger::new(trigger.options())))
+    }
+
+    /// Takes the screen or stdout, and starts the thread of `--exec`.
+    pub(crate) fn open(self, setting: Setting) -> anyhow::Result<Watch> {
+        let Setting { title, several, live, clock, stop } = setting;
         let say = Box::new(|what: &str| eprintln!("k485: {what}"));
-        let start = |program| Exec::start(program, Arc::clone(stop), say);
+        let start = |program| Exec::start(program, Arc::clone(&stop), say);
         let exec = self.program.map(start).transpose().context("cannot start --exec's thread")?;
         let (face, filter) = if self.changes {
             let (color, filter, dialect) = (self.color, self.filter, self.dialect);
@@ -112,7 +134,8 @@ impl Plan {
             (Face::View(self.view), self.filter)
         };
         let (fold, trigger) = (self.fold, self.trigger);
-        Ok(Watch { face, clock, tally: Tally::default(), filter, fold, trigger, exec })
+        let now = Time(i64::MIN);
+        Ok(Watch { face, live, clock, now, filter, fold, trigger, exec, left: self.count, stop })
     }
 }
 
@@ -124,12 +147,17 @@ enum Face {
 /// Shows a live bus.
 pub(crate) struct Watch {
     face: Face,
+    live: bool,
     clock: Clock,
-    tally: Tally,
+    /// The time of what was seen last.
+    now: Time,
     filter: Option<Filter>,
     fold: Option<Fold>,
     trigger: Option<(Filter, Trigger<Seen>)>,
     exec: Option<Exec>,
+    /// How many more things are shown; `None` for all.
+    left: Option<u64>,
+    stop: Arc<AtomicBool>,
 }
 
 impl Sink for Watch {
@@ -138,16 +166,14 @@ impl Sink for Watch {
     }
 
     fn seen(&mut self, seen: &Seen) -> anyhow::Result<()> {
-        self.tally.count(seen);
+        let now = self.now(seen);
         let view = match &mut self.face {
             Face::Changes(changes) => return Ok(changes.feed(seen)?),
             Face::View(view) => view,
         };
-        if !view.shows(seen) {
-            return Ok(());
-        }
-        let is_wanted = self.filter.as_ref().is_none_or(|filter| filter.matches(seen));
-        let now = self.clock.now();
+        // What a trigger waits for may be something that is not shown itself.
+        let is_wanted =
+            view.shows(seen) && self.filter.as_ref().is_none_or(|filter| filter.matches(seen));
         let is_match = match &mut self.trigger {
             Some((condition, trigger)) => {
                 if is_wanted {
@@ -167,7 +193,7 @@ impl Sink for Watch {
         if self.trigger.is_some() {
             return self.let_out();
         }
-        if is_wanted { show(view, &mut self.fold, seen, self.clock) } else { Ok(()) }
+        if is_wanted { self.show(seen) } else { Ok(()) }
     }
 
     fn flush(&mut self) -> anyhow::Result<()> {
@@ -182,7 +208,10 @@ impl Watch {
     /// What time alone brings: counts that are due, the end of what is around a match, keys. To be
     /// called after every read.
     pub(crate) fn tick(&mut self) -> anyhow::Result<Action> {
-        let now = self.clock.now();
+        if self.live {
+            self.now = self.clock.now();
+        }
+        let now = self.now;
         if let Some((_, trigger)) = &mut self.trigger {
             trigger.tick(now);
             self.let_out()?;
@@ -210,22 +239,66 @@ impl Watch {
             _ => Ok(()),
         };
         drop(self.face);
-        eprintln!("{}", self.tally);
         if let Some(exec) = self.exec {
             eprintln!("{}", exec.finish());
         }
         Ok(result?)
     }
 
+    /// Says something on stderr, or on the screen if that is taken.
+    pub(crate) fn say(&mut self, what: &str) -> anyhow::Result<()> {
+        match &mut self.face {
+            Face::Changes(changes) => changes.say(what),
+            Face::View(view) => {
+                view.flush()?;
+                eprintln!("k485: {what}");
+            }
+        }
+        Ok(())
+    }
+
+    /// The time now: of a bus that is heard now the clock's, else what the records tell.
+    fn now(&mut self, seen: &Seen) -> Time {
+        self.now = if self.live {
+            self.clock.now()
+        } else {
+            seen.time().map_or(self.now, |time| time.max(self.now))
+        };
+        self.now
+    }
+
+    /// Shows one thing, or folds it.
+    fn show(&mut self, seen: &Seen) -> anyhow::Result<()> {
+        let Face::View(view) = &mut self.face else { return Ok(()) };
+        if self.left == Some(0) {
+            return Ok(());
+        }
+        if let Some(fold) = &mut self.fold {
+            let folded = fold.push(seen, self.now);
+            if let Some(polls) = folded.polls {
+                view.polls(&polls)?;
+            }
+            if !folded.show {
+                return Ok(());
+            }
+        }
+        view.show(seen)?;
+        if let Some(left) = &mut self.left {
+            *left -= 1;
+            if *left == 0 {
+                self.stop.store(true, Ordering::SeqCst);
+            }
+        }
+        Ok(())
+    }
+
     /// Shows what the trigger lets out.
     fn let_out(&mut self) -> anyhow::Result<()> {
-        let (Face::View(view), Some((_, trigger))) = (&mut self.face, &mut self.trigger) else {
-            return Ok(());
-        };
-        while let Some(out) = trigger.pull() {
+        while let Some(out) = self.trigger.as_mut().and_then(|(_, trigger)| trigger.pull()) {
+            let Face::View(view) = &mut self.face else { return Ok(()) };
             match out {
                 Out::Begin(begin) => view.trigger(&begin)?,
-                Out::Item(seen) => show(view, &mut self.fold, &seen, self.clock)?,
+                Out::Item(seen) => self.show(&seen)?,
                 Out::End => {
                     if let Some(polls) = self.fold.as_mut().and_then(Fold::finish) {
                         view.polls(&polls)?;
@@ -236,20 +309,6 @@ impl Watch {
         }
         Ok(())
     }
-}
-
-/// Shows one thing, or folds it.
-fn show(view: &mut View, fold: &mut Option<Fold>, seen: &Seen, clock: Clock) -> anyhow::Result<()> {
-    if let Some(fold) = fold {
-        let folded = fold.push(seen, clock.now());
-        if let Some(polls) = folded.polls {
-            view.polls(&polls)?;
-        }
-        if !folded.show {
-            return Ok(());
-        }
-    }
-    Ok(view.show(seen)?)
 }
 
 /// What something seen takes in memory, about.

@@ -8,19 +8,12 @@ use jiff::tz::TimeZone;
 use k485_proto::exchange::Seen;
 use k485_proto::record::Time;
 
+use crate::length;
+
 /// Before this (the year 2000) a time counts from an origin that nobody told.
 const EPOCH: i64 = 946_684_800 * Time::SECOND;
 /// A day, in nanoseconds.
 const DAY: i64 = 86_400 * Time::SECOND;
-/// The units of a length of time, in nanoseconds.
-const UNITS: [(&str, i64); 5] = [
-    ("us", 1_000),
-    ("ms", Time::MILLISECOND),
-    ("s", Time::SECOND),
-    ("m", 60 * Time::SECOND),
-    ("h", 3_600 * Time::SECOND),
-];
-
 /// A moment, as a person says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Moment {
@@ -38,7 +31,7 @@ impl FromStr for Moment {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if let Some(nanos) = length(text) {
+        if let Some(nanos) = length::nanos(text) {
             return Ok(Moment::After(nanos));
         }
         if let Some(nanos) = k485_trace::decimal::scaled(text, 9) {
@@ -65,38 +58,6 @@ impl FromStr for Moment {
                 .to_owned()),
         }
     }
-}
-
-/// A length of time in nanoseconds, as a person says it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Length(pub(crate) i64);
-
-impl FromStr for Length {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        length(text)
-            .map(Length)
-            .ok_or_else(|| "write numbers with units, as in 500ms, 10s, 1m30s or 2h".to_owned())
-    }
-}
-
-/// `10s`, `1m30s`, `1.5h`: numbers with units, in nanoseconds.
-pub(crate) fn length(text: &str) -> Option<i64> {
-    let mut nanos: i64 = 0;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let end = rest.find(|c: char| !(c.is_ascii_digit() || c == '.')).filter(|end| *end > 0)?;
-        let (number, behind) = rest.split_at(end);
-        let end = behind.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(behind.len());
-        let (unit, behind) = behind.split_at(end);
-        let (_, unit) = UNITS.iter().find(|(name, _)| *name == unit)?;
-        let scaled = i128::from(k485_trace::decimal::scaled(number, 9)?);
-        let more = scaled * i128::from(*unit) / i128::from(Time::SECOND);
-        nanos = nanos.checked_add(i64::try_from(more).ok()?)?;
-        rest = behind;
-    }
-    (!text.is_empty()).then_some(nanos)
 }
 
 /// The wanted part of one capture; its bounds are known when its first time is.

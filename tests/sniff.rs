@@ -186,7 +186,8 @@ fn ends_with_a_summary() {
         assert_eq!(code, Some(0), "{err:?}");
         // The reply may still have been on its way: nobody is called silent.
         let summary = "1 frame, 1 exchange (1 unfinished), noise: 2 bytes in 1 place";
-        assert_eq!(err, [summary]);
+        assert_eq!(err[0], summary);
+        assert_eq!(err[err.len() - 1], "k485: written: 2 records, 8 bytes in 1 file");
         let all = out.join("\n");
         assert!(all.contains("box2   GET_BOX_STATE -> no reply before the capture ends"), "{all}");
         assert!(all.contains("noise: 2 bytes at 6: truncated: 2 of 3 bytes f701"), "{all}");
@@ -229,20 +230,51 @@ fn keeps_the_bytes() {
 }
 
 #[test]
-fn a_port_that_goes_away() {
+fn a_port_that_goes_away_and_comes_back() {
+    let folder = folder();
+    let (link, kept) = (folder.path().join("port"), folder.path().join("bus.pcapng"));
+    let plug = |pty: &Pty| std::os::unix::fs::symlink(pty.path(), &link).unwrap();
     let mut pty = Pty::open().unwrap();
-    let name = pty.path().display().to_string();
-    let sniff = Sniff::start(pty.path(), &[]);
-    pty.write_all(&bytes(&format!("{POLL}{STATE}{POLL}"))).unwrap();
-    while said(&next(&sniff.out).expect("it runs on")) != SAID {}
-    drop(pty);
-    let (code, out, err) = sniff.end();
-    assert_eq!(code, Some(1));
+    plug(&pty);
+    let sniff = Sniff::start(&link, &["-w", kept.to_str().unwrap()]);
+    let mut out = Vec::new();
+    for times in 1..=3 {
+        pty.write_all(&bytes(&format!("{POLL}{STATE}{POLL}"))).unwrap();
+        let answered = |out: &[String]| out.iter().filter(|line| said(line) == SAID).count();
+        while answered(&out) < times {
+            out.push(next(&sniff.out).expect("it runs on"));
+        }
+        fs::remove_file(&link).unwrap();
+        drop(pty);
+        let gone = next(&sniff.err).expect("it runs on");
+        assert!(
+            gone.contains("is gone: unplugged, or its other end was closed; waiting"),
+            "{gone}"
+        );
+        pty = Pty::open().unwrap();
+        plug(&pty);
+        // Once, however often it was looked for.
+        let back = next(&sniff.err).expect("it runs on");
+        assert!(back.contains(" is back after "), "{back}");
+    }
+    pty.write_all(&bytes(&format!("{POLL}{STATE}"))).unwrap();
+    while out.iter().filter(|line| said(line) == SAID).count() < 4 {
+        out.push(next(&sniff.out).expect("it runs on"));
+    }
+    sniff.signal(Signal::INT);
+    let (code, rest, err) = sniff.end();
+    assert_eq!(code, Some(0), "{err:?}");
+    out.extend(rest);
+    let gaps = |lines: &[String]| {
+        lines.iter().filter(|line| line.contains("gap: the port was away for ")).count()
+    };
+    // The request before each may have been answered while nobody heard it.
     let open = "box2   GET_BOX_STATE -> no reply before the capture ends or has a gap";
-    assert!(out.iter().any(|line| said(line) == open), "{out:?}");
-    assert!(err[0].starts_with("3 frames, 2 exchanges (1 answered, 1 unfinished)"), "{err:?}");
-    let gone = format!("k485: {name} is gone: unplugged, or its other end was closed");
-    assert_eq!(err[1..], [gone]);
+    assert_eq!((gaps(&out), out.iter().filter(|line| said(line) == open).count()), (3, 3));
+    let again = k485(["decode", kept.to_str().unwrap()]).clean();
+    let again: Vec<String> = again.lines().map(str::to_owned).collect();
+    assert_eq!(gaps(&again), 3, "{again:?}");
+    assert_eq!(again.iter().filter(|line| said(line) == SAID).count(), 4);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! The two are apart, so that what only listens has no way to speak: a sniffer is given a
 //! [`Hear`], whoever takes part a [`Link`].
 
+use std::fmt;
 use std::time::Duration;
 
 use k485_proto::record::Time;
@@ -102,6 +103,18 @@ pub struct LineErrors {
 }
 
 impl LineErrors {
+    /// Both together.
+    #[must_use]
+    pub fn plus(&self, more: &LineErrors) -> LineErrors {
+        LineErrors {
+            framing: self.framing.saturating_add(more.framing),
+            parity: self.parity.saturating_add(more.parity),
+            overrun: self.overrun.saturating_add(more.overrun),
+            buffer_overrun: self.buffer_overrun.saturating_add(more.buffer_overrun),
+            breaks: self.breaks.saturating_add(more.breaks),
+        }
+    }
+
     /// Whether nothing was spoiled.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -118,6 +131,25 @@ impl LineErrors {
             buffer_overrun: self.buffer_overrun.wrapping_sub(earlier.buffer_overrun),
             breaks: self.breaks.wrapping_sub(earlier.breaks),
         }
+    }
+}
+
+/// `3 framing errors, 17 bytes overrun`; `nothing` where all is zero.
+impl fmt::Display for LineErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = [
+            (self.framing, "bytes with a wrong stop bit (framing)"),
+            (self.parity, "bytes with wrong parity"),
+            (self.overrun, "bytes lost by the UART (overrun)"),
+            (self.buffer_overrun, "bytes lost by its driver (buffer overrun)"),
+            (self.breaks, "breaks"),
+        ];
+        let mut between = "";
+        for (count, what) in counts.into_iter().filter(|(count, _)| *count > 0) {
+            write!(f, "{between}{count} {what}")?;
+            between = ", ";
+        }
+        if between.is_empty() { f.write_str("nothing") } else { Ok(()) }
     }
 }
 

@@ -129,6 +129,11 @@ impl Framer {
         self.lane_mut(chunk.dir).push(&bus, chunk, byte_time, earliest, emit);
     }
 
+    /// Tells that nothing more was heard until then: no byte of the next chunk is earlier.
+    pub fn quiet(&mut self, until: Time) {
+        self.last = self.last.max(Some(until));
+    }
+
     /// Tells of a silence, or of the source's end: what waits for more bytes, in any direction,
     /// will get none. Gives the records that come of it to `emit`, in order of their offsets.
     pub fn idle(&mut self, emit: impl FnMut(Record)) {
@@ -145,6 +150,18 @@ impl Framer {
     #[must_use]
     pub fn pending(&self, dir: Option<Direction>) -> usize {
         self.lane(dir).deframer.pending()
+    }
+
+    /// When the first of the bytes of that direction was heard that wait for a verdict: nothing
+    /// that is given out later is earlier.
+    #[must_use]
+    pub fn pending_since(&self, dir: Option<Direction>) -> Option<Time> {
+        let lane = self.lane(dir);
+        let first = lane.deframer.offset();
+        if lane.deframer.pending() == 0 {
+            return None;
+        }
+        lane.marks.find(first).and_then(|mark| mark.time_of(first))
     }
 
     /// Whether a frame of that direction has begun and is not complete yet.

@@ -2,6 +2,7 @@
 //!
 //! - [`discover`]: layouts out of payloads that nobody declared;
 //! - [`framer`]: records out of bytes, wherever they come from;
+//! - [`live`]: ports that are heard, decoded and merged as it happens;
 //! - [`capture`]: what a capture format is, and which one an input is in;
 //! - [`format`](mod@format): one module a format;
 //! - [`keep`]: a live capture in files, while it is watched;
@@ -29,6 +30,7 @@ pub mod fold;
 pub mod format;
 pub mod framer;
 pub mod keep;
+pub mod live;
 pub mod replay;
 pub mod speak;
 pub mod stats;

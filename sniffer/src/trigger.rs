@@ -81,6 +81,12 @@ impl<T> Trigger<T> {
         }
     }
 
+    /// How much around a match is wanted.
+    #[must_use]
+    pub fn options(&self) -> Options {
+        self.options
+    }
+
     /// Takes the next item with its time and its size in bytes.
     pub fn push(&mut self, time: Time, size: usize, item: T) {
         let time = self.advance(time);

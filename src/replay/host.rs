@@ -19,10 +19,11 @@ use k485_sniffer::speak::{Guard, LISTEN, SpeakError, Speaker};
 
 use super::view::{self, View};
 use super::{Args, Kept, code};
+use crate::bus::PortWord;
 use crate::input::{InputArgs, printable};
+use crate::length::Length;
 use crate::progress::Progress;
 use crate::speak::{self, REFUSED};
-use crate::window::Length;
 
 /// How long is listened at once while an answer on the terminal is waited for.
 const ASKING: i64 = 50 * Time::MILLISECOND;
@@ -31,7 +32,7 @@ pub(super) fn play(
     args: &Args,
     input: &InputArgs,
     filter: Option<Filter>,
-    port: &str,
+    port: &PortWord,
 ) -> anyhow::Result<ExitCode> {
     let mut builder = Script::builder();
     let mut kept = Kept { filter, take: |seen: &_| builder.push(seen) };

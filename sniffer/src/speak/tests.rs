@@ -1,10 +1,11 @@
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Instant;
 
-use k485_link::{Event, Hear, LinkError};
+use k485_link::memory::{self, End};
+use k485_link::{Event, Hear};
 use k485_proto::dialect::K2;
 use k485_proto::effect::Effect;
 use k485_proto::message::kind::hex_bytes;
@@ -20,67 +21,40 @@ fn bytes(hex: &str) -> Vec<u8> {
     hex_bytes(hex).unwrap()
 }
 
-/// A speaker's end of a wire in memory.
-struct End {
-    heard: Receiver<Vec<u8>>,
-    said: Sender<Vec<u8>>,
-    clock: Clock,
-}
-
-impl Hear for End {
-    fn name(&self) -> &str {
-        "wire"
-    }
-    fn read(&mut self, buf: &mut [u8], timeout: Duration) -> Result<Event, LinkError> {
-        match self.heard.recv_timeout(timeout) {
-            Ok(chunk) => {
-                buf[..chunk.len()].copy_from_slice(&chunk);
-                Ok(Event::Bytes { n: chunk.len(), time: self.clock.now() })
-            }
-            Err(RecvTimeoutError::Timeout) => Ok(Event::Idle),
-            Err(RecvTimeoutError::Disconnected) => Ok(Event::Closed),
-        }
-    }
-}
-
-impl Link for End {
-    fn send(&mut self, bytes: &[u8]) -> Result<Time, LinkError> {
-        // Whoever went away hears nothing.
-        let _ = self.said.send(bytes.to_vec());
-        Ok(self.clock.now())
-    }
-}
-
-/// The other end: what the speaker says is heard here, what is said here the speaker hears.
-struct Wire {
-    says: Sender<Vec<u8>>,
-    hears: Receiver<Vec<u8>>,
-}
+/// The other end of the wire: what the speaker says is heard here, what is said here the speaker
+/// hears.
+struct Wire(RefCell<End>);
 
 impl Wire {
     fn say(&self, hex: &str) {
-        self.says.send(bytes(hex)).unwrap();
+        self.0.borrow_mut().send(&bytes(hex)).unwrap();
     }
 
     /// The next thing that the speaker says.
     #[track_caller]
     fn hear(&self, hex: &str) {
-        let heard = self.hears.recv_timeout(LONG).expect("something is sent");
+        let mut heard = Vec::new();
+        while heard.len() < hex.len() / 2 {
+            let mut buf = vec![0; hex.len() / 2 - heard.len()];
+            match self.0.borrow_mut().read(&mut buf, LONG).unwrap() {
+                Event::Bytes { n, .. } => heard.extend_from_slice(&buf[..n]),
+                other => panic!("nothing is sent: {other:?}"),
+            }
+        }
         assert_eq!(k485_proto::frame::Hex(&heard).to_string(), hex);
     }
 
     #[track_caller]
     fn heard_nothing(&self) {
-        assert!(self.hears.try_recv().is_err(), "something was sent");
+        let event = self.0.borrow_mut().read(&mut [0], Duration::ZERO).unwrap();
+        assert!(!matches!(event, Event::Bytes { .. }), "something was sent");
     }
 }
 
 fn speaker(guard: Guard) -> (Speaker, Wire) {
     let clock = Clock::new();
-    let (says, heard) = channel();
-    let (said, hears) = channel();
-    let end = Box::new(End { heard, said, clock });
-    (Speaker::new(end, clock, &K2, guard), Wire { says, hears })
+    let (end, other) = memory::pair(clock, None);
+    (Speaker::new(Box::new(end), clock, &K2, guard), Wire(RefCell::new(other)))
 }
 
 /// A speaker on a wire that may be real, with everything allowed, that does not listen long.
@@ -219,7 +193,7 @@ fn nothing_is_sent_into_a_feed() {
         let error = speaker.ask(&bytes(BUFFER), None, &mut |_| ()).unwrap_err();
         assert!(error.kept_silent());
         let text = error.to_string();
-        let begin = "wire: box2 is feeding: EXTRUDE_PROCESS feed_poll slot=A was seen 0.";
+        let begin = "memory a: box2 is feeding: EXTRUDE_PROCESS feed_poll slot=A was seen 0.";
         assert!(text.starts_with(begin), "{text}");
     }
     assert_eq!(speaker.feed().map(|feed| feed.addr.0), Some(2));

@@ -84,3 +84,6 @@ impl FunctionDraft {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

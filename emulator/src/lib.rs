@@ -1,0 +1,16 @@
+//! A bus without hardware: the devices as state machines, and the physics behind the boxes.
+//!
+//! - [`plant`]: filament, sensors, motors, buffer, extruder, cutter. Hands and the printer act on
+//!   it; sensors are what it answers with;
+//! - [`device`]: what is on the bus. A box answers as firmware 1.1.3 does, motors, belt modules
+//!   and the rack as the vendor's host wants them answered;
+//! - [`Rng`]: the one source of chance, so that the same seed gives the same bytes.
+//!
+//! Nothing here knows a clock or does I/O: the time is an argument everywhere, and a device is told
+//! what it hears and gives what it says, each with its time.
+
+pub mod device;
+pub mod plant;
+mod rng;
+
+pub use rng::Rng;
