@@ -140,7 +140,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     drop(news);
     let end = core.join().map_err(|_| anyhow!("the decoder failed; see above"))?;
     readers.into_iter().for_each(Reader::join);
-    let ended = watch.finish(shown.is_ok());
+    let (ended, programs) = watch.finish(shown.is_ok());
     eprintln!("{}", end.tally);
     for what in &end.said {
         eprintln!("k485: {what}");
@@ -148,7 +148,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     for (port, errors) in &end.spoiled {
         eprintln!("k485: {port}: the line spoiled {errors}, in all");
     }
-    shown.and(ended)?;
+    if let Some(programs) = programs {
+        eprintln!("{programs}");
+    }
+    shown?;
+    ended?;
     Ok(if end.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
