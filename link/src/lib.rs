@@ -35,6 +35,7 @@ pub mod recorded;
 pub mod serial;
 mod symlink;
 pub mod tcp;
+mod terminal;
 mod tty;
 pub mod uart;
 mod wait;
