@@ -63,12 +63,12 @@ pub(crate) struct Args {
     /// The bus's speed, or `auto`: listen at one after the other until frames come out
     #[arg(short, long, default_value = "230400")]
     baud: Baud,
-    #[command(flatten)]
-    line: LineArgs,
     /// End after this time: 10s, 1h
     #[arg(long = "for", value_name = "TIME")]
     length: Option<Length>,
     #[command(flatten)]
+    line: LineArgs,
+    #[command(flatten, next_help_heading = "Showing")]
     filter: FilterArgs,
     #[command(flatten)]
     dialect: DialectArg,

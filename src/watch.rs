@@ -36,7 +36,7 @@ pub(crate) struct WatchArgs {
     /// for each change
     #[arg(long, conflicts_with_all = ["frames", "verbose", "trigger", "exec"])]
     changes: bool,
-    /// Show nothing but what is around a match of this condition
+    /// Show and write nothing but what is around a match of this condition
     #[arg(long, value_name = "EXPR")]
     trigger: Option<String>,
     /// How long before a match
