@@ -11,6 +11,5 @@
 
 pub mod device;
 pub mod plant;
-mod rng;
 
-pub use rng::Rng;
+pub use k485_link::Rng;

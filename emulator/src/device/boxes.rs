@@ -32,7 +32,7 @@ pub use config::{BoxConfig, Climate, Timings};
 
 use super::{Device, Said};
 use crate::plant::Plant;
-use crate::rng::Rng;
+use crate::Rng;
 use machine::{MS, Machine};
 use receiver::Receiver;
 use task::{Io, Thread};
