@@ -82,7 +82,7 @@ pub enum Trouble {
     #[error("{0} has no filament at its inlet; insert some")]
     Empty(Slot),
     /// A box answered with an error.
-    #[error("{function} was answered with STATUS {}{}", .status.0, key_text(*.key))]
+    #[error("{function} was answered with STATUS {:02x}{}", .status.0, key_text(*.key))]
     Refused {
         /// The function that was asked.
         function: &'static str,

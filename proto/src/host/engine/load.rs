@@ -22,6 +22,8 @@ use crate::slot::{Slot, SlotSet};
 const PUSH: u8 = 3;
 /// How often the buffer is emptied before filament is pulled back.
 const SLACKEN: usize = 4;
+/// How far the extruder retracts after a cut, in mm: the vendor's settings.
+pub(super) const RETRACT_MM: f32 = 10.0;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Step {
@@ -147,11 +149,18 @@ pub(super) fn stages(slot: Slot) -> [Step; 3] {
     [ToHub(slot), FeedStart(slot), FeedPoll(slot)]
 }
 
-/// Back from the extruder: the buffer is emptied while the extruder retracts.
-pub(super) fn back(number: u8, slacken: SlotSet, slots: SlotSet, strict: bool) -> Vec<Step> {
+/// Back from the extruder: the buffer is emptied while the extruder retracts `mm` altogether.
+pub(super) fn back(
+    number: u8,
+    slacken: SlotSet,
+    slots: SlotSet,
+    mm: f32,
+    strict: bool,
+) -> Vec<Step> {
     let mut steps = Vec::new();
     for _ in 0..SLACKEN {
-        steps.extend([Slacken(number, slacken), Want(What::Extrude { mm: -10.0 }, 1_900)]);
+        let mm = -mm / SLACKEN as f32;
+        steps.extend([Slacken(number, slacken), Want(What::Extrude { mm }, 1_900)]);
     }
     steps.push(IntoSlot(number, slots, strict));
     steps
@@ -173,7 +182,7 @@ impl Work {
                 let number = slot.device;
                 self.first([
                     Want(What::Cut, 3_000),
-                    Want(What::Extrude { mm: -10.0 }, 1_000),
+                    Want(What::Extrude { mm: -RETRACT_MM }, 1_000),
                     Step::Wheel(number),
                     Working(number),
                     Idle(number),
@@ -190,7 +199,7 @@ impl Work {
                     Inlets(from.device),
                 ]);
                 let slots = SlotSet::from(from.letter);
-                steps.extend(back(from.device, slots, slots, true));
+                steps.extend(back(from.device, slots, slots, RETRACT_MM, true));
                 steps.push(Unloaded);
                 steps.extend(self.feed(to, &boxes, 200));
                 self.first(steps);

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::boxes::odometer;
 use super::job::{Work, key_of};
-use super::load::{Step, back, stages};
+use super::load::{RETRACT_MM, Step, back, stages};
 use super::table::State;
 use super::{Trouble, What};
 use crate::address::Address;
@@ -55,7 +55,7 @@ impl Work {
                 for number in (1..=4u8).rev() {
                     let slots = self.hubs[usize::from(number) - 1];
                     if slots != SlotSet::NONE {
-                        self.first(back(number, SlotSet::NONE, slots, true));
+                        self.first(back(number, SlotSet::NONE, slots, RETRACT_MM, true));
                         self.first([Want(What::Cut, 3_000), Working(number), Idle(number)]);
                     }
                 }
@@ -254,8 +254,10 @@ impl Work {
         }
         self.tries = super::job::Tries { whole: 1, ..Default::default() };
         let (number, slots) = (slot.device, SlotSet::from(slot.letter));
+        // Nothing was cut: all that the extruder may have taken comes back.
+        let mm = GRIP_MM + f32::from(FULL) * TAKE_MM;
         let mut steps = Vec::from([Pause(GRIP), Hub(number), Inlets(number), Idle(number)]);
-        steps.extend(back(number, SlotSet::NONE, slots, false));
+        steps.extend(back(number, SlotSet::NONE, slots, mm, false));
         steps.extend(stages(slot));
         self.first(steps);
         Ok(())
