@@ -19,7 +19,6 @@ pub mod bus;
 pub mod device;
 pub mod hand;
 pub mod plant;
-mod rng;
 pub mod serve;
 mod spool;
 pub mod world;
@@ -27,7 +26,6 @@ pub mod world;
 pub use auto::{Auto, AutoConfig};
 pub use bus::{Bus, BusConfig};
 pub use hand::{Hand, HandError};
+pub use k485_link::Rng;
 pub use spool::{SpoolError, SpoolSpec};
 pub use world::{DeviceId, World};
-
-pub use rng::Rng;
