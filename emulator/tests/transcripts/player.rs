@@ -1,0 +1,316 @@
+//! The vendor's host, as a transcript shows it, on a bus with a world: it sends what it sent, waits
+//! and tries again as it does, goes on polling a feed until the toolhead sensor sees filament, and
+//! finds fault with what comes late, not at all, or cannot be.
+
+use std::collections::VecDeque;
+
+use k485_emulator::hand::Hand;
+use k485_emulator::world::World;
+use k485_proto::dialect::K2;
+use k485_proto::frame::Frame;
+use k485_proto::host::ask::{Ask, Echo, Ended, Step};
+use k485_proto::host::policy;
+use k485_proto::record::{Direction, Time};
+
+use crate::script::Line;
+
+const MS: i64 = Time::MILLISECOND;
+/// A byte's time on the wire at 230400 baud, in ns.
+const BYTE: i64 = 43_403;
+/// What a device takes before it speaks, in ns.
+const TURNAROUND: i64 = MS;
+/// Between two polls of a feed, and from the sensor to the end of the feed, in ns.
+const POLL: i64 = 2_030 * MS;
+const AT_ONCE: i64 = 40 * MS;
+/// So many polls end a feed that never reaches the sensor.
+const POLLS: u32 = 15;
+
+/// What came of a transcript.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub requests: usize,
+    pub answered: usize,
+    /// Where silence is right: nobody is asked, nobody has no address, a box is feeding.
+    pub silent: usize,
+    /// Sent again.
+    pub again: usize,
+    pub late: Vec<String>,
+    pub missing: Vec<String>,
+    pub impossible: Vec<String>,
+}
+
+impl Tally {
+    pub fn faults(&self) -> impl Iterator<Item = &String> {
+        self.late.iter().chain(&self.missing).chain(&self.impossible)
+    }
+}
+
+/// A feed: whose, and how often it was polled.
+#[derive(Debug, Clone, Copy)]
+struct Feed {
+    device: u8,
+    polls: u32,
+    /// Whether its end has been put first.
+    ending: bool,
+}
+
+pub(crate) struct Player {
+    world: World,
+    now: Time,
+    lines: VecDeque<Line>,
+    /// What is on its way to the host.
+    coming: VecDeque<(Time, Vec<u8>)>,
+    feed: Option<Feed>,
+    loaded: bool,
+    /// A0 is answered three times; what else comes unasked is late.
+    last: Option<u8>,
+    pub tally: Tally,
+}
+
+impl Player {
+    pub fn new(world: World, lines: VecDeque<Line>) -> Player {
+        Player {
+            now: world.now(),
+            world,
+            lines,
+            coming: VecDeque::new(),
+            feed: None,
+            loaded: false,
+            last: None,
+            tally: Tally::default(),
+        }
+    }
+
+    pub fn run(&mut self) {
+        while let Some(line) = self.lines.front() {
+            let until = Time(self.now.0 + line.gap);
+            if !self.wait(until) {
+                continue;
+            }
+            let Some(line) = self.lines.pop_front() else { return };
+            if line.stage() == Some(6) && self.is_early(&line) {
+                continue;
+            }
+            self.hands(&line);
+            self.ask(&line);
+        }
+        self.pass(Time(self.now.0 + Time::SECOND));
+        self.stray("after the end");
+    }
+
+    /// Waits; tells whether the time has come, and not the toolhead sensor's.
+    fn wait(&mut self, until: Time) -> bool {
+        loop {
+            if self.feed.is_some_and(|feed| !feed.ending) && self.world.toolhead() {
+                return self.end_feed(until);
+            }
+            if self.now >= until {
+                return true;
+            }
+            let look = Time(self.now.0 + 5 * MS);
+            self.pass(look.min(until));
+        }
+    }
+
+    /// The sensor sees filament: polls that would follow are not sent, the end is, at once.
+    fn end_feed(&mut self, until: Time) -> bool {
+        if let Some(feed) = &mut self.feed {
+            feed.ending = true;
+        }
+        let Some(end) = self.lines.iter().position(|line| line.stage() == Some(6)) else {
+            // The transcript ends before.
+            return false;
+        };
+        let Some(mut line) = self.lines.remove(end) else { return false };
+        let mut index = 0;
+        self.lines.retain(|line| {
+            index += 1;
+            index > end || line.stage() != Some(5)
+        });
+        line.gap = AT_ONCE;
+        if let Some(next) = self.lines.front_mut() {
+            next.gap = (until.0 - self.now.0 - AT_ONCE).clamp(AT_ONCE, next.gap.max(AT_ONCE));
+        }
+        self.lines.push_front(line);
+        false
+    }
+
+    /// The transcript's feed was shorter than this one: it is polled on.
+    fn is_early(&mut self, line: &Line) -> bool {
+        let Some(feed) = &mut self.feed else { return false };
+        if self.world.toolhead() {
+            return false;
+        }
+        feed.polls += 1;
+        if feed.polls > POLLS {
+            let place = format!("line {}: the toolhead sensor never sees filament", line.number);
+            self.tally.impossible.push(place);
+            self.feed = None;
+            return false;
+        }
+        let mut poll = line.clone();
+        let frame = line.frame();
+        poll.request = Frame::to_vec(frame.addr(), frame.status(), 0x10, &[frame.data()[0], 5, 0])
+            .expect("short");
+        poll.gap = POLL;
+        self.lines.push_front(line.clone());
+        self.lines.push_front(poll);
+        true
+    }
+
+    /// What the printer does before this request, as far as the transcript shows its effect.
+    fn hands(&mut self, line: &Line) {
+        let frame = line.frame();
+        let mut act = |hand: Hand| self.world.act(&hand).expect("a hand");
+        let next = |fits: &dyn Fn(&Line) -> bool| self.lines.iter().find(|line| fits(line));
+        match (frame.func(), frame.data()) {
+            // The extruder takes as much as is pushed: the buffer stays full.
+            (0x10, [_, 7, _]) => act(Hand::Extrude { mm: 3.0, speed: None }),
+            // It takes more: the buffer leaves its full switch.
+            (0x05, []) if line.answered() == Some(0) => {
+                act(Hand::Extrude { mm: 10.0, speed: None });
+            }
+            // Filament is cut before it goes back, unless the extruder never took it.
+            (0x04, [0, 1]) if self.loaded => {
+                let box_line = |line: &Line| {
+                    line.frame().addr() == frame.addr() && matches!(line.frame().func(), 0x10 | 0x11)
+                };
+                if next(&box_line).is_some_and(|line| line.frame().func() == 0x11) {
+                    act(Hand::Cut);
+                    act(Hand::Extrude { mm: -10.0, speed: None });
+                    self.loaded = false;
+                }
+            }
+            (0x11, [0, 0]) => act(Hand::Extrude { mm: -6.0, speed: None }),
+            (0x04, [slot, 0]) if *slot != 0 => self.loaded = true,
+            _ => {}
+        }
+    }
+
+    fn ask(&mut self, line: &Line) {
+        let request = line.frame();
+        self.stray(&format!("before line {}", line.number));
+        self.tally.requests += 1;
+        let mut ask = Ask::new(&line.request, &K2, policy(&request, &K2), Echo::Off);
+        let ended = loop {
+            match ask.poll(self.now) {
+                Step::Send => {
+                    self.now = Time(self.now.0 + line.request.len() as i64 * BYTE);
+                    self.world.heard(&line.request, self.now);
+                    self.collect();
+                    ask.sent(self.now);
+                }
+                Step::Wait(until) => {
+                    let coming = self.coming.front().map_or(until, |(time, _)| *time);
+                    let due = self.world.next_event().unwrap_or(until);
+                    self.pass(until.min(coming).min(due).max(Time(self.now.0 + 1)));
+                    while let Some((_, bytes)) =
+                        self.coming.pop_front_if(|(time, _)| *time <= self.now)
+                    {
+                        ask.heard(&bytes, self.now);
+                    }
+                }
+                Step::Done => break ask.ended().cloned(),
+            }
+            if ask.attempts() > 1 && self.is_deaf(&request) {
+                // The host would go on asking; the point is made.
+                break Some(Ended::NoReply { attempts: 1 });
+            }
+        };
+        self.tally.again += (ask.attempts().max(1) - 1) as usize;
+        self.last = Some(request.func());
+        let place = format!("line {}: {request:?}", line.number);
+        match ended {
+            Some(Ended::Answered(answer)) => {
+                if answer.attempts > 1 {
+                    self.tally.late.push(format!("{place}: attempt {}", answer.attempts));
+                }
+                let reply = Frame::from_bytes(&answer.reply).expect("a frame");
+                self.tally.answered += 1;
+                if let Err(fault) = self.judge(line, &request, &reply) {
+                    self.tally.impossible.push(format!("{place} -> {reply:?}: {fault}"));
+                }
+            }
+            _ if line.reply.is_none() || self.is_deaf(&request) => self.tally.silent += 1,
+            _ => self.tally.missing.push(place),
+        }
+        self.follow(line);
+    }
+
+    /// Whether the box that is asked is feeding, and hears nothing but EXTRUDE_PROCESS.
+    fn is_deaf(&self, request: &Frame<'_>) -> bool {
+        self.feed.is_some_and(|feed| feed.device == request.addr().0) && request.func() != 0x10
+    }
+
+    /// Whether a reply may be. What nobody answered in the transcript may be answered here only
+    /// where somebody can.
+    fn judge(&self, line: &Line, request: &Frame<'_>, reply: &Frame<'_>) -> Result<(), String> {
+        let status = reply.status().0;
+        let message = K2.decode(reply, Some(Direction::Response), Some(request));
+        if let Some(misfit) = message.misfit {
+            return Err(misfit.to_string());
+        }
+        if line.reply.is_none() && request.func() == 0xa3 {
+            return Err("nobody has this address".to_owned());
+        }
+        let expected = line.reply.as_deref().and_then(|raw| Frame::from_bytes(raw).ok());
+        let same = |what: &str, got: &[u8], want: &[u8]| {
+            if got == want { Ok(()) } else { Err(format!("{what} {got:02x?}, not {want:02x?}")) }
+        };
+        match (request.func(), request.data()) {
+            // Who it is.
+            (0xa0 | 0xa2 | 0xa3, _) => {
+                let want = expected.map_or(&[][..], |frame| frame.data());
+                let (got, want) = (reply.data().get(2..), want.get(2..));
+                same("identity", got.unwrap_or_default(), want.unwrap_or_default())?;
+            }
+            (0x08, _) => same("slots", reply.data(), &[line.answered().unwrap_or_default()])?,
+            (0x05, []) => same("buffer", reply.data(), &[line.answered().unwrap_or_default()])?,
+            // A feed may have met the extruder in the moment in which it reached the sensor.
+            (0x10, [_, 5, _]) if self.world.toolhead() && status == 0x0c => return Ok(()),
+            (0x0a, _) if status == 0x30 => return Ok(()),
+            // The host's form with two bytes is none of this firmware's.
+            (0x13, [_, _]) if status == 0x01 => return Ok(()),
+            _ => {}
+        }
+        if status == 0 { Ok(()) } else { Err(format!("STATUS {status:02x}")) }
+    }
+
+    /// What the host knows from now on.
+    fn follow(&mut self, line: &Line) {
+        match line.stage() {
+            Some(4) => {
+                let device = line.frame().addr().0;
+                self.feed = Some(Feed { device, polls: 0, ending: false });
+            }
+            Some(0 | 3 | 6) => self.feed = None,
+            _ => {}
+        }
+    }
+
+    /// What comes though nobody waits for it.
+    fn stray(&mut self, place: &str) {
+        while let Some((_, bytes)) = self.coming.pop_front_if(|(time, _)| *time <= self.now) {
+            let repeated = self.last == Some(0xa0) && bytes.get(4) == Some(&0xa0);
+            if !repeated {
+                self.tally.late.push(format!("{place}: {bytes:02x?}"));
+            }
+        }
+    }
+
+    /// Time goes on.
+    fn pass(&mut self, to: Time) {
+        self.now = self.now.max(to);
+        self.world.advance(self.now);
+        self.collect();
+    }
+
+    fn collect(&mut self) {
+        for (_, said) in self.world.said() {
+            // One talks at a time.
+            let free = self.coming.back().map_or(said.at, |(time, _)| said.at.max(*time));
+            let end = free.0 + TURNAROUND + said.bytes.len() as i64 * BYTE;
+            self.coming.push_back((Time(end), said.bytes));
+        }
+    }
+}
