@@ -22,7 +22,7 @@ use self::core::{Core, End};
 use self::keep::KeepArgs;
 use self::outlet::{News, outlet};
 use crate::baud::{self, Baud};
-use crate::bus::{self, LineArgs, Opened, PortWord};
+use crate::bus::{self, LineArgs, PortWord};
 use crate::changes::Action;
 use crate::decode::ViewArgs;
 use crate::dialect::DialectArg;
@@ -63,12 +63,12 @@ pub(crate) struct Args {
     /// The bus's speed, or `auto`: listen at one after the other until frames come out
     #[arg(short, long, default_value = "230400")]
     baud: Baud,
-    #[command(flatten)]
-    line: LineArgs,
     /// End after this time: 10s, 1h
     #[arg(long = "for", value_name = "TIME")]
     length: Option<Length>,
     #[command(flatten)]
+    line: LineArgs,
+    #[command(flatten, next_help_heading = "Showing")]
     filter: FilterArgs,
     #[command(flatten)]
     dialect: DialectArg,
@@ -119,8 +119,19 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let readers = readers.context("cannot start a thread for the port")?;
     let (outlet, news) = outlet(!live);
     let (stopping, end) = (Arc::clone(&stop), End::default());
-    let core =
-        Core { queue, stop: stopping, clock, decoder, names, trigger, keeping, outlet, until, end };
+    let core = Core {
+        queue,
+        stop: stopping,
+        clock,
+        decoder,
+        names,
+        trigger,
+        keeping,
+        outlet,
+        until,
+        status: None,
+        end,
+    };
     let core = thread::Builder::new().name("decoder".to_owned()).spawn(move || core.run());
     let core = core.context("cannot start the decoder's thread")?;
     let shown = show(&news, &mut watch, &stop);
@@ -129,7 +140,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     drop(news);
     let end = core.join().map_err(|_| anyhow!("the decoder failed; see above"))?;
     readers.into_iter().for_each(Reader::join);
-    let ended = watch.finish(shown.is_ok());
+    let (ended, programs) = watch.finish(shown.is_ok());
     eprintln!("{}", end.tally);
     for what in &end.said {
         eprintln!("k485: {what}");
@@ -137,7 +148,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     for (port, errors) in &end.spoiled {
         eprintln!("k485: {port}: the line spoiled {errors}, in all");
     }
-    shown.and(ended)?;
+    if let Some(programs) = programs {
+        eprintln!("{programs}");
+    }
+    shown?;
+    ended?;
     Ok(if end.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
@@ -157,19 +172,13 @@ impl Args {
         }
         let (mut ears, mut told) = (Vec::new(), Vec::new());
         for word in words {
-            let Opened { mut hear, what, warning } =
-                bus::listen(word, &self.line.options(self.baud.first()), clock)?;
+            let mut port = bus::listen(word, &self.line.options(self.baud.first()), clock)?;
             if self.baud == Baud::Auto {
-                find_speed(hear.as_mut(), dialect, stop)?;
+                find_speed(port.hear.as_mut(), dialect, stop)?;
             }
-            // What was told at opening is of the first speed that was tried.
-            let what = match (self.baud, hear.baud()) {
-                (Baud::Auto, Some(baud)) => format!("{} at {baud} baud", hear.name()),
-                _ => what,
-            };
-            told.push(format!("listening on {what}; Ctrl-C ends"));
-            told.extend(warning.map(|warning| format!("k485: {warning}")));
-            ears.push(Ear { name: word.bus().to_owned(), link: hear });
+            told.push(format!("listening on {}; Ctrl-C ends", port.told()));
+            told.extend(port.warning.map(|warning| format!("k485: {warning}")));
+            ears.push(Ear { name: word.bus().to_owned(), link: port.hear });
         }
         Ok((ears, told))
     }
@@ -214,6 +223,7 @@ fn show(news: &Receiver<News>, watch: &mut Watch, stop: &AtomicBool) -> anyhow::
             match news {
                 News::Seen(seen) => watch.seen(&seen)?,
                 News::Say(what) => watch.say(&what)?,
+                News::Status(text) => watch.status(&text),
             }
             if ticked.elapsed() >= WAIT {
                 break;

@@ -210,6 +210,7 @@ fn a_request_and_its_reply() {
         let exchange: Value = serde_json::from_str(&end.out).unwrap();
         assert_eq!(exchange["outcome"], "answered");
         assert_eq!(exchange["attempts"], 1);
+        assert_eq!(exchange["bus"], bus.port());
     }
 }
 
@@ -440,6 +441,19 @@ fn a_watch_goes_on_behind_a_feed() {
     assert_eq!(end.err.matches("is feeding").count(), 1, "{end:?}");
 }
 
+/// A pseudo-terminal of its own is no printer's: nothing has to be said twice there.
+#[test]
+fn a_line_of_its_own_needs_no_flags() {
+    let folder = common::folder();
+    let link = folder.path().join("bus");
+    let word = format!("left=pty:{}", link.display());
+    let words = ["send", &word, "--timeout", "50ms", "--to", "json", "motor1", "BOOT"];
+    let end = common::k485(words);
+    assert_eq!((end.code, end.err.as_str()), (Some(5), ""), "{end:?}");
+    let exchange: Value = serde_json::from_str(&end.out).unwrap();
+    assert_eq!((&exchange["bus"], &exchange["outcome"]), (&"left".into(), &"timeout".into()));
+}
+
 #[test]
 fn wrong_words() {
     let bus = Bus::silent();
@@ -449,7 +463,7 @@ fn wrong_words() {
         (&["--transmit", "box1", "10", "slot=A"], 1, "stage is missing"),
         (&["--allow", "everything", "box1", "05"], 2, "there are read, clear, motion"),
         (&["--listen", "1s", "box1", "05"], 2, "3s is the least"),
-        (&["--every", "5", "box1", "05"], 2, "write numbers with units"),
+        (&["--every", "5", "box1", "05"], 2, "with its unit"),
         (&["box1"], 2, "<FUNCTION>"),
         (&["--raw", "box1", "05"], 2, "cannot be used with"),
     ] {

@@ -167,7 +167,7 @@ fn quiet_polls() {
     assert!(polls.iter().all(|line| line.contains("box1") && line.contains("GET_BOX_STATE")));
     let counts = polls.iter().map(|line| line.split("· ").nth(1).unwrap().split(' ').next());
     let counted: u64 = counts.map(|count| count.unwrap().parse::<u64>().unwrap()).sum();
-    assert_eq!((counted, err.len()), (9, 1), "{polls:?} {err:?}");
+    assert_eq!((counted, err.len()), (9, 2), "{polls:?} {err:?}");
     assert!(err[0].starts_with("24 frames, 12 exchanges (12 answered)"), "{err:?}");
 
     let mut sniff = Sniff::start(&["--quiet-polls", "--to", "json"]);

@@ -11,6 +11,7 @@ use k485_proto::message::motors::{Errors, Warnings};
 use k485_proto::record::Time;
 use k485_proto::slot::Slot;
 
+use crate::Rng;
 use crate::device::belt::{BeltConfig, BeltDevice};
 use crate::device::boxes::{BoxConfig, BoxDevice, Climate};
 use crate::device::motor::{MotorConfig, MotorDevice};
@@ -18,7 +19,6 @@ use crate::device::rack::RackDevice;
 use crate::device::{Device, Said, advance_all};
 use crate::hand::{Buffer, Hand, HandError, Part, Sensor, Shows};
 use crate::plant::{Plant, Port, SensorFault, Spool};
-use crate::rng::Rng;
 
 pub use picture::{BoxPicture, BufferPicture, Picture, SlotPicture};
 
