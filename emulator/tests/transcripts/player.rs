@@ -4,8 +4,10 @@
 
 use std::collections::VecDeque;
 
+use k485_emulator::bus::{Bus, BusConfig, EndpointId};
 use k485_emulator::hand::Hand;
 use k485_emulator::world::World;
+use k485_proto::address::Address;
 use k485_proto::dialect::K2;
 use k485_proto::frame::Frame;
 use k485_proto::host::ask::{Ask, Echo, Ended, Step};
@@ -15,13 +17,12 @@ use k485_proto::record::{Direction, Time};
 use crate::script::Line;
 
 const MS: i64 = Time::MILLISECOND;
-/// A byte's time on the wire at 230400 baud, in ns.
-const BYTE: i64 = 43_403;
-/// What a device takes before it speaks, in ns.
-const TURNAROUND: i64 = MS;
 /// Between two polls of a feed, and from the sensor to the end of the feed, in ns.
 const POLL: i64 = 2_030 * MS;
 const AT_ONCE: i64 = 40 * MS;
+/// A poll so soon behind others' bytes may be thrown away with them, in ns: the feed's loop reads
+/// every 20 ms what has come.
+const GLUED: i64 = 25 * MS;
 /// So many polls end a feed that never reaches the sensor.
 const POLLS: u32 = 15;
 
@@ -40,7 +41,7 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    pub fn faults(&self) -> impl Iterator<Item = &String> {
+    pub(crate) fn faults(&self) -> impl Iterator<Item = &String> {
         self.late.iter().chain(&self.missing).chain(&self.impossible)
     }
 }
@@ -55,33 +56,46 @@ struct Feed {
 }
 
 pub(crate) struct Player {
-    world: World,
+    bus: Bus,
+    host: EndpointId,
     now: Time,
     lines: VecDeque<Line>,
-    /// What is on its way to the host.
-    coming: VecDeque<(Time, Vec<u8>)>,
+    /// What has reached the host.
+    come: VecDeque<(Time, Vec<u8>)>,
     feed: Option<Feed>,
     loaded: bool,
-    /// A0 is answered three times; what else comes unasked is late.
+    /// Whether the transcript feeds at all: else the buffer shows what it likes.
+    feeds: bool,
+    /// Since when two boxes may introduce themselves at once.
+    rivals: Option<Time>,
+    /// The function that was asked last: A0 is answered three times.
     last: Option<u8>,
-    pub tally: Tally,
+    /// When somebody else than the feeding box was last talked to.
+    foreign: Time,
+    pub(crate) tally: Tally,
 }
 
 impl Player {
-    pub fn new(world: World, lines: VecDeque<Line>) -> Player {
+    pub(crate) fn new(world: World, lines: VecDeque<Line>) -> Player {
+        let now = world.now();
+        let mut bus = Bus::new(world, BusConfig::default());
         Player {
-            now: world.now(),
-            world,
+            host: bus.connect(),
+            bus,
+            now,
+            feeds: lines.iter().any(|line| line.stage().is_some()),
             lines,
-            coming: VecDeque::new(),
+            come: VecDeque::new(),
             feed: None,
             loaded: false,
+            rivals: None,
             last: None,
+            foreign: now,
             tally: Tally::default(),
         }
     }
 
-    pub fn run(&mut self) {
+    pub(crate) fn run(&mut self) {
         while let Some(line) = self.lines.front() {
             let until = Time(self.now.0 + line.gap);
             if !self.wait(until) {
@@ -101,7 +115,7 @@ impl Player {
     /// Waits; tells whether the time has come, and not the toolhead sensor's.
     fn wait(&mut self, until: Time) -> bool {
         loop {
-            if self.feed.is_some_and(|feed| !feed.ending) && self.world.toolhead() {
+            if self.feed.is_some_and(|feed| !feed.ending) && self.bus.world().toolhead() {
                 return self.end_feed(until);
             }
             if self.now >= until {
@@ -138,7 +152,7 @@ impl Player {
     /// The transcript's feed was shorter than this one: it is polled on.
     fn is_early(&mut self, line: &Line) -> bool {
         let Some(feed) = &mut self.feed else { return false };
-        if self.world.toolhead() {
+        if self.bus.world().toolhead() {
             return false;
         }
         feed.polls += 1;
@@ -161,7 +175,8 @@ impl Player {
     /// What the printer does before this request, as far as the transcript shows its effect.
     fn hands(&mut self, line: &Line) {
         let frame = line.frame();
-        let mut act = |hand: Hand| self.world.act(&hand).expect("a hand");
+        let now = self.now;
+        let mut act = |hand: Hand| self.bus.act(&hand, now).expect("a hand");
         let next = |fits: &dyn Fn(&Line) -> bool| self.lines.iter().find(|line| fits(line));
         match (frame.func(), frame.data()) {
             // The extruder takes as much as is pushed: the buffer stays full.
@@ -191,38 +206,47 @@ impl Player {
         let request = line.frame();
         self.stray(&format!("before line {}", line.number));
         self.tally.requests += 1;
+        if request.func() == 0xa1 {
+            self.rivals = (self.unassigned() > 1).then_some(self.now);
+        }
+        let deaf = self.is_deaf(&request);
+        let glued = self.feed.is_some() && self.now.since(self.foreign) < GLUED;
+        if self.feed.is_none_or(|feed| feed.device != request.addr().0) {
+            self.foreign = self.now;
+        }
         let mut ask = Ask::new(&line.request, &K2, policy(&request, &K2), Echo::Off);
         let ended = loop {
+            // What is deaf is not asked again: the point is made.
+            if deaf && ask.attempts() == 1 && self.now.since(self.foreign) > 100 * MS {
+                break None;
+            }
             match ask.poll(self.now) {
                 Step::Send => {
-                    self.now = Time(self.now.0 + line.request.len() as i64 * BYTE);
-                    self.world.heard(&line.request, self.now);
-                    self.collect();
+                    self.bus.say(self.host, &line.request, self.now);
+                    let end = self.bus.busy(self.host).unwrap_or(self.now);
+                    self.pass(end);
                     ask.sent(self.now);
                 }
                 Step::Wait(until) => {
-                    let coming = self.coming.front().map_or(until, |(time, _)| *time);
-                    let due = self.world.next_event().unwrap_or(until);
-                    self.pass(until.min(coming).min(due).max(Time(self.now.0 + 1)));
-                    while let Some((_, bytes)) =
-                        self.coming.pop_front_if(|(time, _)| *time <= self.now)
-                    {
-                        ask.heard(&bytes, self.now);
+                    let due = self.bus.next_event().unwrap_or(until).max(Time(self.now.0 + 1));
+                    self.pass(until.min(due));
+                    while let Some((time, bytes)) = self.come.pop_front() {
+                        ask.heard(&bytes, time);
                     }
                 }
                 Step::Done => break ask.ended().cloned(),
             }
-            if ask.attempts() > 1 && self.is_deaf(&request) {
-                // The host would go on asking; the point is made.
-                break Some(Ended::NoReply { attempts: 1 });
-            }
         };
         self.tally.again += (ask.attempts().max(1) - 1) as usize;
         self.last = Some(request.func());
+        if self.feed.is_none_or(|feed| feed.device != request.addr().0) {
+            self.foreign = self.now;
+        }
         let place = format!("line {}: {request:?}", line.number);
         match ended {
             Some(Ended::Answered(answer)) => {
-                if answer.attempts > 1 {
+                // A poll glued to others' bytes is thrown away with them.
+                if answer.attempts > 1 && !glued {
                     self.tally.late.push(format!("{place}: attempt {}", answer.attempts));
                 }
                 let reply = Frame::from_bytes(&answer.reply).expect("a frame");
@@ -231,10 +255,38 @@ impl Player {
                     self.tally.impossible.push(format!("{place} -> {reply:?}: {fault}"));
                 }
             }
-            _ if line.reply.is_none() || self.is_deaf(&request) => self.tally.silent += 1,
+            _ if line.reply.is_none() || deaf => self.tally.silent += 1,
+            _ if self.excused(line, &request) => self.tally.silent += 1,
             _ => self.tally.missing.push(place),
         }
         self.follow(line);
+    }
+
+    /// How many boxes have no address.
+    fn unassigned(&self) -> usize {
+        let world = self.bus.world();
+        world.devices().filter(|id| world.address(*id) == Some(Address::UNASSIGNED)).count()
+    }
+
+    /// Whether two boxes that introduced themselves at once are the reason for this silence. Then the
+    /// host asks again in the next round.
+    fn excused(&mut self, line: &Line, request: &Frame<'_>) -> bool {
+        if self.rivals.is_none() {
+            return false;
+        }
+        match request.func() {
+            0xa0 => {
+                let next = self.lines.iter().position(|line| line.frame().func() == 0xa1);
+                let at = next.map_or(self.lines.len(), |next| next + 1);
+                self.lines.insert(at, Line { gap: 0, ..line.clone() });
+                true
+            }
+            0xa1 => true,
+            _ => {
+                let world = self.bus.world();
+                !world.devices().any(|id| world.address(id) == Some(request.addr()))
+            }
+        }
     }
 
     /// Whether the box that is asked is feeding, and hears nothing but EXTRUDE_PROCESS.
@@ -264,10 +316,11 @@ impl Player {
                 let (got, want) = (reply.data().get(2..), want.get(2..));
                 same("identity", got.unwrap_or_default(), want.unwrap_or_default())?;
             }
+            _ if !matches!(request.addr().0, 1..=4) => {}
             (0x08, _) => same("slots", reply.data(), &[line.answered().unwrap_or_default()])?,
-            (0x05, []) => same("buffer", reply.data(), &[line.answered().unwrap_or_default()])?,
+            (0x05, []) if self.feeds => same("buffer", reply.data(), &[line.answered().unwrap_or_default()])?,
             // A feed may have met the extruder in the moment in which it reached the sensor.
-            (0x10, [_, 5, _]) if self.world.toolhead() && status == 0x0c => return Ok(()),
+            (0x10, [_, 5, _]) if self.bus.world().toolhead() && status == 0x0c => return Ok(()),
             (0x0a, _) if status == 0x30 => return Ok(()),
             // The host's form with two bytes is none of this firmware's.
             (0x13, [_, _]) if status == 0x01 => return Ok(()),
@@ -290,9 +343,10 @@ impl Player {
 
     /// What comes though nobody waits for it.
     fn stray(&mut self, place: &str) {
-        while let Some((_, bytes)) = self.coming.pop_front_if(|(time, _)| *time <= self.now) {
-            let repeated = self.last == Some(0xa0) && bytes.get(4) == Some(&0xa0);
-            if !repeated {
+        while let Some((time, bytes)) = self.come.pop_front() {
+            let repeated = self.last == Some(0xa0);
+            let rival = self.rivals.is_some_and(|since| time.since(since) < 1_100 * MS);
+            if !repeated && !rival {
                 self.tally.late.push(format!("{place}: {bytes:02x?}"));
             }
         }
@@ -301,16 +355,9 @@ impl Player {
     /// Time goes on.
     fn pass(&mut self, to: Time) {
         self.now = self.now.max(to);
-        self.world.advance(self.now);
-        self.collect();
-    }
-
-    fn collect(&mut self) {
-        for (_, said) in self.world.said() {
-            // One talks at a time.
-            let free = self.coming.back().map_or(said.at, |(time, _)| said.at.max(*time));
-            let end = free.0 + TURNAROUND + said.bytes.len() as i64 * BYTE;
-            self.coming.push_back((Time(end), said.bytes));
-        }
+        self.bus.advance(self.now);
+        let host = self.host;
+        let heard = self.bus.heard().into_iter().filter(|heard| heard.endpoint == host);
+        self.come.extend(heard.map(|heard| (heard.at, heard.bytes)));
     }
 }

@@ -21,18 +21,12 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    pub fn frame(&self) -> Frame<'_> {
+    pub(crate) fn frame(&self) -> Frame<'_> {
         Frame::from_bytes(&self.request).expect("checked when it was read")
     }
 
-    /// Address, function and data, for comparison.
-    pub fn is(&self, addr: u8, func: u8, data: &[u8]) -> bool {
-        let frame = self.frame();
-        frame.addr().0 == addr && frame.func() == func && frame.data() == data
-    }
-
     /// A stage of EXTRUDE_PROCESS.
-    pub fn stage(&self) -> Option<u8> {
+    pub(crate) fn stage(&self) -> Option<u8> {
         let frame = self.frame();
         match (frame.addr().0, frame.func(), frame.data()) {
             (1..=4, 0x10, [_, stage, ..]) => Some(*stage),
@@ -41,7 +35,7 @@ impl Line {
     }
 
     /// The answer's first byte.
-    pub fn answered(&self) -> Option<u8> {
+    pub(crate) fn answered(&self) -> Option<u8> {
         let reply = self.reply.as_deref()?;
         Frame::from_bytes(reply).ok()?.data().first().copied()
     }
