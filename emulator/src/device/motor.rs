@@ -311,10 +311,10 @@ impl MotorDevice {
 
     fn protection(&mut self, request: protection::Request) -> Option<Vec<u8>> {
         let protection::Request::Ask { op } = request;
-        match op {
-            ProtectionOp::CLEAR => (self.errors, self.warnings) = (0, 0),
-            // The others are sent when somebody asks for them, and taken for questions: inferred.
-            _ => {}
+        // Operations beside the two known ones are sent when somebody asks for them, and are taken for
+        // questions: inferred.
+        if op == ProtectionOp::CLEAR {
+            (self.errors, self.warnings) = (0, 0);
         }
         let (errors, warnings) = (Errors(self.errors), Warnings(self.warnings));
         Some(protection::Reply::Words { errors, warnings }.to_vec())

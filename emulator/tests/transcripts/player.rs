@@ -1,13 +1,11 @@
-//! The vendor's host, as a transcript shows it, on a bus with a world: it sends what it sent, waits
-//! and tries again as it does, goes on polling a feed until the toolhead sensor sees filament, and
-//! finds fault with what comes late, not at all, or cannot be.
+//! The vendor's host, as a transcript shows it, on a wire: it sends what it sent, waits and tries
+//! again as it does, goes on polling a feed until the toolhead sensor sees filament and pushing until
+//! the buffer is not full any more, and finds fault with what comes late, not at all, or cannot be.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
+use std::fmt;
 
-use k485_emulator::bus::{Bus, BusConfig, EndpointId};
 use k485_emulator::hand::Hand;
-use k485_emulator::world::World;
-use k485_proto::address::Address;
 use k485_proto::dialect::K2;
 use k485_proto::frame::Frame;
 use k485_proto::host::ask::{Ask, Echo, Ended, Step};
@@ -17,14 +15,35 @@ use k485_proto::record::{Direction, Time};
 use crate::script::Line;
 
 const MS: i64 = Time::MILLISECOND;
-/// Between two polls of a feed, and from the sensor to the end of the feed, in ns.
+/// Between two polls of a feed, from the sensor to the end of the feed, and around a further push, in
+/// ns.
 const POLL: i64 = 2_030 * MS;
 const AT_ONCE: i64 = 40 * MS;
+const PUSH: (i64, i64) = (1_000 * MS, 2_800 * MS);
 /// A poll so soon behind others' bytes may be thrown away with them, in ns: the feed's loop reads
 /// every 20 ms what has come.
 const GLUED: i64 = 25 * MS;
-/// So many polls end a feed that never reaches the sensor.
+/// So many polls end a feed that never reaches the sensor; so many pushes a buffer that stays full.
 const POLLS: u32 = 15;
+const PUSHES: u32 = 6;
+
+/// What the host is connected to.
+pub(crate) trait Wire {
+    /// What time it is.
+    fn now(&self) -> Time;
+
+    /// Sends; gives when the last byte is out.
+    fn say(&mut self, bytes: &[u8]) -> Time;
+
+    /// Listens until this time, or less when something comes or the toolhead sensor changes.
+    fn listen(&mut self, until: Time) -> Vec<(Time, Vec<u8>)>;
+
+    /// What the toolhead sensor shows.
+    fn toolhead(&self) -> bool;
+
+    /// Does what the printer does. `false`: the other side plays the printer by itself.
+    fn act(&mut self, hand: &Hand) -> bool;
+}
 
 /// What came of a transcript.
 #[derive(Debug, Default)]
@@ -46,6 +65,22 @@ impl Tally {
     }
 }
 
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:5} requests {:5} answered {:4} silent {:3} again {:3} late {:3} missing {:3} impossible",
+            self.requests,
+            self.answered,
+            self.silent,
+            self.again,
+            self.late.len(),
+            self.missing.len(),
+            self.impossible.len()
+        )
+    }
+}
+
 /// A feed: whose, and how often it was polled.
 #[derive(Debug, Clone, Copy)]
 struct Feed {
@@ -55,17 +90,22 @@ struct Feed {
     ending: bool,
 }
 
-pub(crate) struct Player {
-    bus: Bus,
-    host: EndpointId,
-    now: Time,
+pub(crate) struct Player<W> {
+    wire: W,
     lines: VecDeque<Line>,
     /// What has reached the host.
     come: VecDeque<(Time, Vec<u8>)>,
     feed: Option<Feed>,
     loaded: bool,
+    /// How often the buffer was full in this load beyond what the transcript shows.
+    pushes: u32,
     /// Whether the transcript feeds at all: else the buffer shows what it likes.
     feeds: bool,
+    /// Whether the other side plays extruder and cutter.
+    auto: bool,
+    /// How many boxes have no address.
+    unassigned: usize,
+    assigned: BTreeSet<u8>,
     /// Since when two boxes may introduce themselves at once.
     rivals: Option<Time>,
     /// The function that was asked last: A0 is answered three times.
@@ -75,29 +115,30 @@ pub(crate) struct Player {
     pub(crate) tally: Tally,
 }
 
-impl Player {
-    pub(crate) fn new(world: World, lines: VecDeque<Line>) -> Player {
-        let now = world.now();
-        let mut bus = Bus::new(world, BusConfig::default());
+impl<W: Wire> Player<W> {
+    /// A host that will send these lines; `unassigned` boxes have no address yet.
+    pub(crate) fn new(wire: W, lines: VecDeque<Line>, unassigned: usize) -> Player<W> {
         Player {
-            host: bus.connect(),
-            bus,
-            now,
+            foreign: wire.now(),
+            wire,
             feeds: lines.iter().any(|line| line.stage().is_some()),
             lines,
             come: VecDeque::new(),
             feed: None,
             loaded: false,
+            pushes: 0,
+            auto: false,
+            unassigned,
+            assigned: BTreeSet::new(),
             rivals: None,
             last: None,
-            foreign: now,
             tally: Tally::default(),
         }
     }
 
     pub(crate) fn run(&mut self) {
         while let Some(line) = self.lines.front() {
-            let until = Time(self.now.0 + line.gap);
+            let until = Time(self.now().0 + line.gap);
             if !self.wait(until) {
                 continue;
             }
@@ -108,21 +149,20 @@ impl Player {
             self.hands(&line);
             self.ask(&line);
         }
-        self.pass(Time(self.now.0 + Time::SECOND));
+        self.pass(Time(self.now().0 + Time::SECOND));
         self.stray("after the end");
     }
 
     /// Waits; tells whether the time has come, and not the toolhead sensor's.
     fn wait(&mut self, until: Time) -> bool {
         loop {
-            if self.feed.is_some_and(|feed| !feed.ending) && self.bus.world().toolhead() {
+            if self.feed.is_some_and(|feed| !feed.ending) && self.wire.toolhead() {
                 return self.end_feed(until);
             }
-            if self.now >= until {
+            if self.now() >= until {
                 return true;
             }
-            let look = Time(self.now.0 + 5 * MS);
-            self.pass(look.min(until));
+            self.come.extend(self.wire.listen(until));
         }
     }
 
@@ -135,6 +175,11 @@ impl Player {
             // The transcript ends before.
             return false;
         };
+        let now = self.now();
+        // What was waited for comes when it would have, behind the end; unless it is a poll.
+        if let Some(next) = self.lines.front_mut().filter(|next| next.stage().is_none()) {
+            next.gap = (until.0 - now.0 - AT_ONCE).clamp(AT_ONCE, next.gap.max(AT_ONCE));
+        }
         let Some(mut line) = self.lines.remove(end) else { return false };
         let mut index = 0;
         self.lines.retain(|line| {
@@ -142,9 +187,6 @@ impl Player {
             index > end || line.stage() != Some(5)
         });
         line.gap = AT_ONCE;
-        if let Some(next) = self.lines.front_mut() {
-            next.gap = (until.0 - self.now.0 - AT_ONCE).clamp(AT_ONCE, next.gap.max(AT_ONCE));
-        }
         self.lines.push_front(line);
         false
     }
@@ -152,7 +194,7 @@ impl Player {
     /// The transcript's feed was shorter than this one: it is polled on.
     fn is_early(&mut self, line: &Line) -> bool {
         let Some(feed) = &mut self.feed else { return false };
-        if self.bus.world().toolhead() {
+        if self.wire.toolhead() {
             return false;
         }
         feed.polls += 1;
@@ -175,31 +217,40 @@ impl Player {
     /// What the printer does before this request, as far as the transcript shows its effect.
     fn hands(&mut self, line: &Line) {
         let frame = line.frame();
-        let now = self.now;
-        let mut act = |hand: Hand| self.bus.act(&hand, now).expect("a hand");
-        let next = |fits: &dyn Fn(&Line) -> bool| self.lines.iter().find(|line| fits(line));
-        match (frame.func(), frame.data()) {
+        let extrude = |mm| Hand::Extrude { mm, speed: None };
+        let hands = match (frame.func(), frame.data()) {
             // The extruder takes as much as is pushed: the buffer stays full.
-            (0x10, [_, 7, _]) => act(Hand::Extrude { mm: 3.0, speed: None }),
+            (0x10, [_, 7, _]) => vec![extrude(3.0)],
             // It takes more: the buffer leaves its full switch.
-            (0x05, []) if line.answered() == Some(0) => {
-                act(Hand::Extrude { mm: 10.0, speed: None });
-            }
+            (0x05, []) if line.answered() == Some(0) => vec![extrude(10.0)],
             // Filament is cut before it goes back, unless the extruder never took it.
-            (0x04, [0, 1]) if self.loaded => {
-                let box_line = |line: &Line| {
-                    line.frame().addr() == frame.addr() && matches!(line.frame().func(), 0x10 | 0x11)
-                };
-                if next(&box_line).is_some_and(|line| line.frame().func() == 0x11) {
-                    act(Hand::Cut);
-                    act(Hand::Extrude { mm: -10.0, speed: None });
-                    self.loaded = false;
-                }
+            (0x04, [0, 1]) if self.loaded && self.goes_back(frame.addr().0) => {
+                self.loaded = false;
+                vec![Hand::Cut, extrude(-10.0)]
             }
-            (0x11, [0, 0]) => act(Hand::Extrude { mm: -6.0, speed: None }),
-            (0x04, [slot, 0]) if *slot != 0 => self.loaded = true,
-            _ => {}
+            (0x11, [0, 0]) => vec![extrude(-6.0)],
+            (0x04, [slot, 0]) if *slot != 0 => {
+                self.loaded = true;
+                vec![]
+            }
+            _ => vec![],
+        };
+        for hand in hands {
+            self.auto |= !self.wire.act(&hand);
         }
+    }
+
+    /// Whether a box's next motion is back.
+    fn goes_back(&self, device: u8) -> bool {
+        let moves = |line: &&Line| {
+            let frame = line.frame();
+            frame.addr().0 == device && matches!(frame.func(), 0x10 | 0x11)
+        };
+        self.lines.iter().find(moves).is_some_and(|line| line.frame().func() == 0x11)
+    }
+
+    fn now(&self) -> Time {
+        self.wire.now()
     }
 
     fn ask(&mut self, line: &Line) {
@@ -207,29 +258,26 @@ impl Player {
         self.stray(&format!("before line {}", line.number));
         self.tally.requests += 1;
         if request.func() == 0xa1 {
-            self.rivals = (self.unassigned() > 1).then_some(self.now);
+            self.rivals = (self.unassigned > 1).then_some(self.now());
         }
         let deaf = self.is_deaf(&request);
-        let glued = self.feed.is_some() && self.now.since(self.foreign) < GLUED;
+        let glued = self.feed.is_some() && self.now().since(self.foreign) < GLUED;
         if self.feed.is_none_or(|feed| feed.device != request.addr().0) {
-            self.foreign = self.now;
+            self.foreign = self.now();
         }
         let mut ask = Ask::new(&line.request, &K2, policy(&request, &K2), Echo::Off);
         let ended = loop {
             // What is deaf is not asked again: the point is made.
-            if deaf && ask.attempts() == 1 && self.now.since(self.foreign) > 100 * MS {
+            if deaf && ask.attempts() == 1 && self.now().since(self.foreign) > 100 * MS {
                 break None;
             }
-            match ask.poll(self.now) {
+            match ask.poll(self.now()) {
                 Step::Send => {
-                    self.bus.say(self.host, &line.request, self.now);
-                    let end = self.bus.busy(self.host).unwrap_or(self.now);
-                    self.pass(end);
-                    ask.sent(self.now);
+                    let end = self.wire.say(&line.request);
+                    ask.sent(end);
                 }
                 Step::Wait(until) => {
-                    let due = self.bus.next_event().unwrap_or(until).max(Time(self.now.0 + 1));
-                    self.pass(until.min(due));
+                    self.come.extend(self.wire.listen(until));
                     while let Some((time, bytes)) = self.come.pop_front() {
                         ask.heard(&bytes, time);
                     }
@@ -240,7 +288,7 @@ impl Player {
         self.tally.again += (ask.attempts().max(1) - 1) as usize;
         self.last = Some(request.func());
         if self.feed.is_none_or(|feed| feed.device != request.addr().0) {
-            self.foreign = self.now;
+            self.foreign = self.now();
         }
         let place = format!("line {}: {request:?}", line.number);
         match ended {
@@ -251,6 +299,12 @@ impl Player {
                 }
                 let reply = Frame::from_bytes(&answer.reply).expect("a frame");
                 self.tally.answered += 1;
+                if request.func() == 0xa0 && self.assigned.insert(reply.addr().0) {
+                    self.unassigned = self.unassigned.saturating_sub(1);
+                }
+                if self.auto && self.feeds && request.func() == 0x05 {
+                    self.buffer(line, reply.data().first().copied());
+                }
                 if let Err(fault) = self.judge(line, &request, &reply) {
                     self.tally.impossible.push(format!("{place} -> {reply:?}: {fault}"));
                 }
@@ -260,12 +314,6 @@ impl Player {
             _ => self.tally.missing.push(place),
         }
         self.follow(line);
-    }
-
-    /// How many boxes have no address.
-    fn unassigned(&self) -> usize {
-        let world = self.bus.world();
-        world.devices().filter(|id| world.address(*id) == Some(Address::UNASSIGNED)).count()
     }
 
     /// Whether two boxes that introduced themselves at once are the reason for this silence. Then the
@@ -282,10 +330,38 @@ impl Player {
                 true
             }
             0xa1 => true,
-            _ => {
-                let world = self.bus.world();
-                !world.devices().any(|id| world.address(id) == Some(request.addr()))
+            _ => !self.assigned.contains(&request.addr().0),
+        }
+    }
+
+    /// The buffer's state is not the transcript's: what the host does then.
+    fn buffer(&mut self, line: &Line, state: Option<u8>) {
+        let full = state == Some(1);
+        let ready = self.lines.iter().position(|line| line.is_print());
+        match (full, line.answered() == Some(1)) {
+            // Ready earlier: the rounds that would follow are left out.
+            (false, true) => {
+                let Some(ready) = ready else { return };
+                let mut index = 0;
+                self.lines.retain(|line| {
+                    index += 1;
+                    index > ready || !(line.stage() == Some(7) || line.frame().func() == 0x05)
+                });
             }
+            (true, false) if self.pushes < PUSHES => {
+                self.pushes += 1;
+                let frame = line.frame();
+                let slot = ready.map_or(1, |ready| self.lines[ready].frame().data()[0]);
+                let push = Frame::to_vec(frame.addr(), frame.status(), 0x10, &[slot, 7, 3]);
+                let push = Line { request: push.expect("short"), gap: PUSH.0, ..line.clone() };
+                self.lines.push_front(Line { gap: PUSH.1, ..line.clone() });
+                self.lines.push_front(push);
+            }
+            (true, false) => {
+                let place = format!("line {}: the buffer is always full", line.number);
+                self.tally.impossible.push(place);
+            }
+            _ => {}
         }
     }
 
@@ -299,7 +375,9 @@ impl Player {
     fn judge(&self, line: &Line, request: &Frame<'_>, reply: &Frame<'_>) -> Result<(), String> {
         let status = reply.status().0;
         let message = K2.decode(reply, Some(Direction::Response), Some(request));
-        if let Some(misfit) = message.misfit {
+        // Of a motor's parameters the host only prints what it is told of operations 4 to 6.
+        let printed = matches!((request.func(), request.data()), (0x06, [4..=6]));
+        if let Some(misfit) = message.misfit.filter(|_| !printed) {
             return Err(misfit.to_string());
         }
         if line.reply.is_none() && request.func() == 0xa3 {
@@ -318,15 +396,22 @@ impl Player {
             }
             _ if !matches!(request.addr().0, 1..=4) => {}
             (0x08, _) => same("slots", reply.data(), &[line.answered().unwrap_or_default()])?,
-            (0x05, []) if self.feeds => same("buffer", reply.data(), &[line.answered().unwrap_or_default()])?,
+            (0x05, []) if self.feeds && !self.auto => {
+                same("buffer", reply.data(), &[line.answered().unwrap_or_default()])?
+            }
             // A feed may have met the extruder in the moment in which it reached the sensor.
-            (0x10, [_, 5, _]) if self.bus.world().toolhead() && status == 0x0c => return Ok(()),
+            (0x10, [_, 5, _]) if self.wire.toolhead() && status == 0x0c => return Ok(()),
             (0x0a, _) if status == 0x30 => return Ok(()),
             // The host's form with two bytes is none of this firmware's.
             (0x13, [_, _]) if status == 0x01 => return Ok(()),
             _ => {}
         }
-        if status == 0 { Ok(()) } else { Err(format!("STATUS {status:02x}")) }
+        let known = match (request.addr().0, request.func(), request.data()) {
+            // What this firmware does not take.
+            (1..=4, 0x06, _) | (1..=4, 0x07, []) => 0x01,
+            _ => 0x00,
+        };
+        if status == known { Ok(()) } else { Err(format!("STATUS {status:02x}")) }
     }
 
     /// What the host knows from now on.
@@ -354,10 +439,8 @@ impl Player {
 
     /// Time goes on.
     fn pass(&mut self, to: Time) {
-        self.now = self.now.max(to);
-        self.bus.advance(self.now);
-        let host = self.host;
-        let heard = self.bus.heard().into_iter().filter(|heard| heard.endpoint == host);
-        self.come.extend(heard.map(|heard| (heard.at, heard.bytes)));
+        while self.now() < to {
+            self.come.extend(self.wire.listen(to));
+        }
     }
 }

@@ -34,6 +34,12 @@ impl Line {
         }
     }
 
+    /// Whether it sets print mode.
+    pub(crate) fn is_print(&self) -> bool {
+        let frame = self.frame();
+        frame.func() == 0x04 && matches!(frame.data(), [slot, 0] if *slot != 0)
+    }
+
     /// The answer's first byte.
     pub(crate) fn answered(&self) -> Option<u8> {
         let reply = self.reply.as_deref()?;

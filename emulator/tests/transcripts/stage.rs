@@ -29,8 +29,8 @@ struct Shown {
     inlets: Option<u8>,
 }
 
-/// The world at the moment at which the transcript begins.
-pub(crate) fn world(lines: &VecDeque<Line>, seed: u64) -> World {
+/// The world at the moment at which the transcript begins, and how many boxes have no address.
+pub(crate) fn world(lines: &VecDeque<Line>, seed: u64) -> (World, usize) {
     let mut boxes: BTreeMap<u8, Shown> = BTreeMap::new();
     let mut motors: BTreeMap<u8, BTreeMap<u8, Vec<u8>>> = BTreeMap::new();
     let mut belts: BTreeMap<u8, BeltConfig> = BTreeMap::new();
@@ -65,7 +65,8 @@ pub(crate) fn world(lines: &VecDeque<Line>, seed: u64) -> World {
             }
             (0x21 | 0x22, func) => {
                 let address = Address(addr);
-                let belt = belts.entry(addr).or_insert(BeltConfig { address, ..Default::default() });
+                let belt =
+                    belts.entry(addr).or_insert(BeltConfig { address, ..Default::default() });
                 let word = |at: usize| {
                     data.get(at..at + 4).map(|word| u32::from_be_bytes(word.try_into().unwrap()))
                 };
@@ -106,5 +107,6 @@ pub(crate) fn world(lines: &VecDeque<Line>, seed: u64) -> World {
     }
     world.advance(Time(0));
     world.said();
-    world
+    let unassigned = boxes.values().filter(|shown| shown.assigned).count();
+    (world, unassigned)
 }
