@@ -7,6 +7,7 @@
 //! `transcripts` they are. Without it the tests report as ignored.
 
 mod bench;
+mod engine;
 mod own;
 mod player;
 mod script;
@@ -46,6 +47,7 @@ const FILES: [(&str, u64); 12] = [
 const LOADS: [&str; 4] =
     ["start_saved_table_and_load", "load_T1A", "load_and_unload", "change_T1A_T2B"];
 
+#[allow(clippy::print_stderr)]
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let folder = std::env::var_os(VARIABLE).filter(|folder| !folder.is_empty()).map(PathBuf::from);
@@ -73,6 +75,13 @@ fn main() -> ExitCode {
     };
     let mut trials: Vec<Trial> = hands.chain(auto).map(trial).collect();
     if let Some(folder) = folder.clone() {
+        for case in engine::CASES {
+            let folder = folder.clone();
+            trials.push(Trial::test(format!("engine::{}", case.name), move || {
+                eprintln!("engine::{}: {}", case.name, engine::run(&folder, &case)?);
+                Ok(())
+            }));
+        }
         trials.push(Trial::test("all_files", move || Ok(all_files(&folder)?)));
     }
     trials.extend(own::trials());
