@@ -9,7 +9,7 @@ use k485_emulator::hand::Hand;
 use k485_proto::dialect::K2;
 use k485_proto::frame::Frame;
 use k485_proto::host::ask::{Ask, Echo, Ended, Step};
-use k485_proto::host::policy;
+use k485_proto::host::{Policy, policy};
 use k485_proto::record::{Direction, Time};
 
 use crate::script::Line;
@@ -23,6 +23,8 @@ const PUSH: (i64, i64) = (1_000 * MS, 2_800 * MS);
 /// A poll so soon behind others' bytes may be thrown away with them, in ns: the feed's loop reads
 /// every 20 ms what has come.
 const GLUED: i64 = 25 * MS;
+/// How long an answer is waited for at least in real time, in ms.
+const PATIENCE: u32 = 1_500;
 /// So many polls end a feed that never reaches the sensor; so many pushes a buffer that stays full.
 const POLLS: u32 = 15;
 const PUSHES: u32 = 6;
@@ -43,6 +45,12 @@ pub(crate) trait Wire {
 
     /// Does what the printer does. `false`: the other side plays the printer by itself.
     fn act(&mut self, hand: &Hand) -> bool;
+
+    /// Whether time is the machine's, which may be busy with something else: what comes after its
+    /// time-out is counted then, and is no fault.
+    fn is_live(&self) -> bool {
+        false
+    }
 }
 
 /// What came of a transcript.
@@ -54,6 +62,8 @@ pub(crate) struct Tally {
     pub silent: usize,
     /// Sent again.
     pub again: usize,
+    /// Answered after the time-out, in real time.
+    pub slow: usize,
     pub late: Vec<String>,
     pub missing: Vec<String>,
     pub impossible: Vec<String>,
@@ -69,11 +79,12 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:5} requests {:5} answered {:4} silent {:3} again {:3} late {:3} missing {:3} impossible",
+            "{:5} requests {:5} answered {:4} silent {:3} again {:2} slow {:3} late {:3} missing {:3} impossible",
             self.requests,
             self.answered,
             self.silent,
             self.again,
+            self.slow,
             self.late.len(),
             self.missing.len(),
             self.impossible.len()
@@ -265,7 +276,10 @@ impl<W: Wire> Player<W> {
         if self.feed.is_none_or(|feed| feed.device != request.addr().0) {
             self.foreign = self.now();
         }
-        let mut ask = Ask::new(&line.request, &K2, policy(&request, &K2), Echo::Off);
+        let policy = policy(&request, &K2);
+        let patience = self.wire.is_live() && line.reply.is_some() && !deaf;
+        let timeout_ms = if patience { policy.timeout_ms.max(PATIENCE) } else { policy.timeout_ms };
+        let mut ask = Ask::new(&line.request, &K2, Policy { timeout_ms, ..policy }, Echo::Off);
         let ended = loop {
             // What is deaf is not asked again: the point is made.
             if deaf && ask.attempts() == 1 && self.now().since(self.foreign) > 100 * MS {
@@ -294,6 +308,8 @@ impl<W: Wire> Player<W> {
         match ended {
             Some(Ended::Answered(answer)) => {
                 // A poll glued to others' bytes is thrown away with them.
+                let limit = i64::from(policy.timeout_ms) * MS;
+                self.tally.slow += usize::from(answer.latency_ns > limit);
                 if answer.attempts > 1 && !glued {
                     self.tally.late.push(format!("{place}: attempt {}", answer.attempts));
                 }
