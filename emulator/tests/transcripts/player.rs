@@ -2,7 +2,7 @@
 //! again as it does, goes on polling a feed until the toolhead sensor sees filament and pushing until
 //! the buffer is not full any more, and finds fault with what comes late, not at all, or cannot be.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
 use k485_emulator::hand::Hand;
@@ -99,6 +99,8 @@ struct Feed {
     polls: u32,
     /// Whether its end has been put first.
     ending: bool,
+    /// What the odometer read last, in mm: it falls while filament goes out.
+    odometer: f32,
 }
 
 pub(crate) struct Player<W> {
@@ -117,6 +119,8 @@ pub(crate) struct Player<W> {
     /// How many boxes have no address.
     unassigned: usize,
     assigned: BTreeSet<u8>,
+    /// What mode each box was set to, 00 print or 01 idle, as far as it is known.
+    modes: BTreeMap<u8, u8>,
     /// Since when two boxes may introduce themselves at once.
     rivals: Option<Time>,
     /// The function that was asked last: A0 is answered three times.
@@ -141,6 +145,7 @@ impl<W: Wire> Player<W> {
             auto: false,
             unassigned,
             assigned: BTreeSet::new(),
+            modes: BTreeMap::new(),
             rivals: None,
             last: None,
             tally: Tally::default(),
@@ -388,7 +393,7 @@ impl<W: Wire> Player<W> {
 
     /// Whether a reply may be. What nobody answered in the transcript may be answered here only
     /// where somebody can.
-    fn judge(&self, line: &Line, request: &Frame<'_>, reply: &Frame<'_>) -> Result<(), String> {
+    fn judge(&mut self, line: &Line, request: &Frame<'_>, reply: &Frame<'_>) -> Result<(), String> {
         let status = reply.status().0;
         let message = K2.decode(reply, Some(Direction::Response), Some(request));
         // Of a motor's parameters the host only prints what it is told of operations 4 to 6.
@@ -415,6 +420,29 @@ impl<W: Wire> Player<W> {
             (0x05, []) if self.feeds && !self.auto => {
                 same("buffer", reply.data(), &[line.answered().unwrap_or_default()])?
             }
+            (0x0a, []) if status == 0x00 => {
+                let told = [reply.data()[3]];
+                match self.modes.get(&request.addr().0) {
+                    Some(0) => same("state", &told, &[2])?,
+                    // Preloading is idle too.
+                    Some(_) if !matches!(told, [0 | 1]) => same("state", &told, &[0])?,
+                    _ => {}
+                }
+            }
+            (0x10, [_, 5, _]) if matches!(status, 0x00 | 0x0c) => {
+                let bytes = reply.data().first_chunk::<4>().ok_or("no odometer")?;
+                let reads = f32::from_be_bytes(*bytes);
+                if let Some(feed) = &mut self.feed {
+                    if !reads.is_finite() || reads > feed.odometer {
+                        return Err(format!("odometer {reads} after {}", feed.odometer));
+                    }
+                    feed.odometer = reads;
+                }
+            }
+            _ => {}
+        }
+        match (request.func(), request.data()) {
+            _ if !matches!(request.addr().0, 1..=4) => {}
             // A feed may have met the extruder in the moment in which it reached the sensor.
             (0x10, [_, 5, _]) if self.wire.toolhead() && status == 0x0c => return Ok(()),
             (0x0a, _) if status == 0x30 => return Ok(()),
@@ -432,10 +460,18 @@ impl<W: Wire> Player<W> {
 
     /// What the host knows from now on.
     fn follow(&mut self, line: &Line) {
+        let (frame, device) = (line.frame(), line.frame().addr().0);
+        match (frame.func(), frame.data()) {
+            (0x04, [_, mode]) => drop(self.modes.insert(device, *mode)),
+            // A motion ends in idle, or in an error that is found out.
+            (0x10 | 0x11, _) => drop(self.modes.remove(&device)),
+            _ => {}
+        }
         match line.stage() {
             Some(4) => {
                 let device = line.frame().addr().0;
-                self.feed = Some(Feed { device, polls: 0, ending: false });
+                let odometer = f32::INFINITY;
+                self.feed = Some(Feed { device, polls: 0, ending: false, odometer });
             }
             Some(0 | 3 | 6) => self.feed = None,
             _ => {}
