@@ -75,7 +75,7 @@ pub(crate) fn run(folder: &Path, case: &Case) -> Result<String, Box<dyn Error>> 
     let path = folder.join("transcripts").join(format!("{}.txt", case.name));
     let lines = script::read(&std::fs::read_to_string(path)?)?;
     let vendor: Vec<Vec<u8>> = lines.iter().map(|line| line.request.clone()).collect();
-    let (world, _) = stage::world(&lines, 1);
+    let (world, _) = stage::world(&lines, 1, Time(0));
     let mut saved = [None; 4];
     // A host that assigns before it has asked has a table.
     let first = vendor.iter().find(|raw| !matches!(raw[1], 0x80..=0xfd | 0xff));

@@ -8,6 +8,7 @@
 
 mod bench;
 mod engine;
+mod live;
 mod own;
 mod player;
 mod script;
@@ -18,10 +19,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::{Arguments, Failed, Trial};
 
 use bench::Bench;
 use k485_emulator::world::World;
+use k485_proto::record::Time;
 use player::{Player, Tally};
 
 const VARIABLE: &str = "K485_CAPTURES";
@@ -41,6 +43,11 @@ const FILES: [(&str, u64); 12] = [
     ("belt", 1),
     ("serial_scenarios", 1),
 ];
+
+/// Those that are played in real time, at a pseudo-terminal, and for how many seconds; all of all of them
+/// where `K485_LONG` is set, which takes a quarter of an hour.
+const LIVE: [(&str, i64); 4] =
+    [("startup_one_box", 12), ("functions_and_loader", 9), ("motor_startup", 12), ("load_T1A", 60)];
 
 /// Those in which something is loaded, which are played with the bus's own extruder and cutter too. Not
 /// the one whose buffer stays full: that extruder takes what is pushed.
@@ -62,9 +69,7 @@ fn main() -> ExitCode {
                 for seed in 0..seeds {
                     let tally = play(&text, seed, auto, |_| {})?;
                     report(&title, &tally);
-                    if let Some(fault) = tally.faults().next() {
-                        return Err(format!("{title}, seed {seed}: {fault}").into());
-                    }
+                    found(&tally)?;
                 }
                 Ok(())
             })
@@ -82,6 +87,18 @@ fn main() -> ExitCode {
                 Ok(())
             }));
         }
+        let long = std::env::var_os("K485_LONG").is_some();
+        let all = FILES.into_iter().map(|(name, _)| (name, i64::from(u32::MAX)));
+        let live = if long { all.collect() } else { LIVE.to_vec() };
+        trials.extend(live.into_iter().map(|(name, seconds)| {
+            let path = folder.join("transcripts").join(format!("{name}.txt"));
+            Trial::test(format!("live::{name}"), move || {
+                let lines = script::read(&fs::read_to_string(&path)?)?;
+                let tally = live::play(lines, seconds * Time::SECOND)?;
+                report(&format!("live::{name}"), &tally);
+                found(&tally)
+            })
+        }));
         trials.push(Trial::test("all_files", move || Ok(all_files(&folder)?)));
     }
     trials.extend(own::trials());
@@ -96,11 +113,16 @@ fn play(
     spoil: impl FnOnce(&mut World),
 ) -> Result<Tally, Box<dyn Error>> {
     let lines = script::read(text)?;
-    let (mut world, unassigned) = stage::world(&lines, seed);
+    let (mut world, unassigned) = stage::world(&lines, seed, Time(0));
     spoil(&mut world);
     let mut player = Player::new(Bench::new(world, auto), lines, unassigned);
     player.run();
     Ok(player.tally)
+}
+
+/// Fails with the first fault.
+fn found(tally: &Tally) -> Result<(), Failed> {
+    tally.faults().next().map_or(Ok(()), |fault| Err(fault.into()))
 }
 
 #[allow(clippy::print_stderr)]

@@ -2,14 +2,14 @@
 //! again as it does, goes on polling a feed until the toolhead sensor sees filament and pushing until
 //! the buffer is not full any more, and finds fault with what comes late, not at all, or cannot be.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
 use k485_emulator::hand::Hand;
 use k485_proto::dialect::K2;
 use k485_proto::frame::Frame;
 use k485_proto::host::ask::{Ask, Echo, Ended, Step};
-use k485_proto::host::policy;
+use k485_proto::host::{Policy, policy};
 use k485_proto::record::{Direction, Time};
 
 use crate::script::Line;
@@ -23,6 +23,8 @@ const PUSH: (i64, i64) = (1_000 * MS, 2_800 * MS);
 /// A poll so soon behind others' bytes may be thrown away with them, in ns: the feed's loop reads
 /// every 20 ms what has come.
 const GLUED: i64 = 25 * MS;
+/// How long an answer is waited for at least in real time, in ms.
+const PATIENCE: u32 = 1_500;
 /// So many polls end a feed that never reaches the sensor; so many pushes a buffer that stays full.
 const POLLS: u32 = 15;
 const PUSHES: u32 = 6;
@@ -43,6 +45,12 @@ pub(crate) trait Wire {
 
     /// Does what the printer does. `false`: the other side plays the printer by itself.
     fn act(&mut self, hand: &Hand) -> bool;
+
+    /// Whether time is the machine's, which may be busy with something else: what comes after its
+    /// time-out is counted then, and is no fault.
+    fn is_live(&self) -> bool {
+        false
+    }
 }
 
 /// What came of a transcript.
@@ -54,6 +62,8 @@ pub(crate) struct Tally {
     pub silent: usize,
     /// Sent again.
     pub again: usize,
+    /// Answered after the time-out, in real time.
+    pub slow: usize,
     pub late: Vec<String>,
     pub missing: Vec<String>,
     pub impossible: Vec<String>,
@@ -69,11 +79,12 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:5} requests {:5} answered {:4} silent {:3} again {:3} late {:3} missing {:3} impossible",
+            "{:5} requests {:5} answered {:4} silent {:3} again {:2} slow {:3} late {:3} missing {:3} impossible",
             self.requests,
             self.answered,
             self.silent,
             self.again,
+            self.slow,
             self.late.len(),
             self.missing.len(),
             self.impossible.len()
@@ -88,6 +99,8 @@ struct Feed {
     polls: u32,
     /// Whether its end has been put first.
     ending: bool,
+    /// What the odometer read last, in mm: it falls while filament goes out.
+    odometer: f32,
 }
 
 pub(crate) struct Player<W> {
@@ -106,6 +119,8 @@ pub(crate) struct Player<W> {
     /// How many boxes have no address.
     unassigned: usize,
     assigned: BTreeSet<u8>,
+    /// What mode each box was set to, 00 print or 01 idle, as far as it is known.
+    modes: BTreeMap<u8, u8>,
     /// Since when two boxes may introduce themselves at once.
     rivals: Option<Time>,
     /// The function that was asked last: A0 is answered three times.
@@ -130,6 +145,7 @@ impl<W: Wire> Player<W> {
             auto: false,
             unassigned,
             assigned: BTreeSet::new(),
+            modes: BTreeMap::new(),
             rivals: None,
             last: None,
             tally: Tally::default(),
@@ -265,7 +281,10 @@ impl<W: Wire> Player<W> {
         if self.feed.is_none_or(|feed| feed.device != request.addr().0) {
             self.foreign = self.now();
         }
-        let mut ask = Ask::new(&line.request, &K2, policy(&request, &K2), Echo::Off);
+        let policy = policy(&request, &K2);
+        let patience = self.wire.is_live() && line.reply.is_some() && !deaf;
+        let timeout_ms = if patience { policy.timeout_ms.max(PATIENCE) } else { policy.timeout_ms };
+        let mut ask = Ask::new(&line.request, &K2, Policy { timeout_ms, ..policy }, Echo::Off);
         let ended = loop {
             // What is deaf is not asked again: the point is made.
             if deaf && ask.attempts() == 1 && self.now().since(self.foreign) > 100 * MS {
@@ -294,6 +313,8 @@ impl<W: Wire> Player<W> {
         match ended {
             Some(Ended::Answered(answer)) => {
                 // A poll glued to others' bytes is thrown away with them.
+                let limit = i64::from(policy.timeout_ms) * MS;
+                self.tally.slow += usize::from(answer.latency_ns > limit);
                 if answer.attempts > 1 && !glued {
                     self.tally.late.push(format!("{place}: attempt {}", answer.attempts));
                 }
@@ -372,7 +393,7 @@ impl<W: Wire> Player<W> {
 
     /// Whether a reply may be. What nobody answered in the transcript may be answered here only
     /// where somebody can.
-    fn judge(&self, line: &Line, request: &Frame<'_>, reply: &Frame<'_>) -> Result<(), String> {
+    fn judge(&mut self, line: &Line, request: &Frame<'_>, reply: &Frame<'_>) -> Result<(), String> {
         let status = reply.status().0;
         let message = K2.decode(reply, Some(Direction::Response), Some(request));
         // Of a motor's parameters the host only prints what it is told of operations 4 to 6.
@@ -399,6 +420,29 @@ impl<W: Wire> Player<W> {
             (0x05, []) if self.feeds && !self.auto => {
                 same("buffer", reply.data(), &[line.answered().unwrap_or_default()])?
             }
+            (0x0a, []) if status == 0x00 => {
+                let told = [reply.data()[3]];
+                match self.modes.get(&request.addr().0) {
+                    Some(0) => same("state", &told, &[2])?,
+                    // Preloading is idle too.
+                    Some(_) if !matches!(told, [0 | 1]) => same("state", &told, &[0])?,
+                    _ => {}
+                }
+            }
+            (0x10, [_, 5, _]) if matches!(status, 0x00 | 0x0c) => {
+                let bytes = reply.data().first_chunk::<4>().ok_or("no odometer")?;
+                let reads = f32::from_be_bytes(*bytes);
+                if let Some(feed) = &mut self.feed {
+                    if !reads.is_finite() || reads > feed.odometer {
+                        return Err(format!("odometer {reads} after {}", feed.odometer));
+                    }
+                    feed.odometer = reads;
+                }
+            }
+            _ => {}
+        }
+        match (request.func(), request.data()) {
+            _ if !matches!(request.addr().0, 1..=4) => {}
             // A feed may have met the extruder in the moment in which it reached the sensor.
             (0x10, [_, 5, _]) if self.wire.toolhead() && status == 0x0c => return Ok(()),
             (0x0a, _) if status == 0x30 => return Ok(()),
@@ -416,10 +460,18 @@ impl<W: Wire> Player<W> {
 
     /// What the host knows from now on.
     fn follow(&mut self, line: &Line) {
+        let (frame, device) = (line.frame(), line.frame().addr().0);
+        match (frame.func(), frame.data()) {
+            (0x04, [_, mode]) => drop(self.modes.insert(device, *mode)),
+            // A motion ends in idle, or in an error that is found out.
+            (0x10 | 0x11, _) => drop(self.modes.remove(&device)),
+            _ => {}
+        }
         match line.stage() {
             Some(4) => {
                 let device = line.frame().addr().0;
-                self.feed = Some(Feed { device, polls: 0, ending: false });
+                let odometer = f32::INFINITY;
+                self.feed = Some(Feed { device, polls: 0, ending: false, odometer });
             }
             Some(0 | 3 | 6) => self.feed = None,
             _ => {}

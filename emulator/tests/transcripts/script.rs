@@ -15,6 +15,8 @@ pub(crate) struct Line {
     pub number: usize,
     /// From the end of the exchange before it, in ns.
     pub gap: i64,
+    /// From this request to the end of its exchange, in ns.
+    pub waited: i64,
     pub request: Vec<u8>,
     /// What the throw-away device answered. Its payload means nothing, but that there is one does.
     pub reply: Option<Vec<u8>>,
@@ -62,6 +64,8 @@ pub(crate) fn read(text: &str) -> Result<VecDeque<Line>, Box<dyn Error>> {
         if dir == "S<" {
             if let Some(line) = lines.back_mut().filter(|line| line.reply.is_none()) {
                 line.reply = Some(bytes);
+                let sent = end.unwrap_or(time) - line.waited;
+                line.waited = time - sent;
                 end = Some(time);
             }
             continue;
@@ -70,8 +74,9 @@ pub(crate) fn read(text: &str) -> Result<VecDeque<Line>, Box<dyn Error>> {
         let timeout = i64::from(policy(&frame, &K2).timeout_ms) * Time::MILLISECOND;
         // Nobody answered: the host has waited for its time-out, or the transcript was cut there.
         let gap = end.map_or(0, |end| (time - end).max(0));
-        end = Some(time + if frame.addr().is_broadcast() { 0 } else { timeout.min(1_000_000_000) });
-        lines.push_back(Line { number: number + 1, gap, request: bytes, reply: None });
+        let waited = if frame.addr().is_broadcast() { 0 } else { timeout.min(Time::SECOND) };
+        end = Some(time + waited);
+        lines.push_back(Line { number: number + 1, gap, waited, request: bytes, reply: None });
     }
     Ok(lines)
 }

@@ -29,8 +29,8 @@ struct Shown {
     inlets: Option<u8>,
 }
 
-/// The world at the moment at which the transcript begins, and how many boxes have no address.
-pub(crate) fn world(lines: &VecDeque<Line>, seed: u64) -> (World, usize) {
+/// The world at `begin`, at which the transcript begins, and how many boxes have no address.
+pub(crate) fn world(lines: &VecDeque<Line>, seed: u64, begin: Time) -> (World, usize) {
     let mut boxes: BTreeMap<u8, Shown> = BTreeMap::new();
     let mut motors: BTreeMap<u8, BTreeMap<u8, Vec<u8>>> = BTreeMap::new();
     let mut belts: BTreeMap<u8, BeltConfig> = BTreeMap::new();
@@ -81,7 +81,7 @@ pub(crate) fn world(lines: &VecDeque<Line>, seed: u64) -> (World, usize) {
             _ => {}
         }
     }
-    let start = Time(-BEFORE);
+    let start = Time(begin.0 - BEFORE);
     let config = |(number, shown): (&u8, &Shown)| BoxConfig {
         uniid: shown.uniid.unwrap_or([*number; 12]),
         // A transcript that begins later shows boxes that have their addresses.
@@ -105,7 +105,7 @@ pub(crate) fn world(lines: &VecDeque<Line>, seed: u64) -> (World, usize) {
             world.act(&Hand::Insert { slot, spool: Default::default() }).expect("a slot");
         }
     }
-    world.advance(Time(0));
+    world.advance(begin);
     world.said();
     let unassigned = boxes.values().filter(|shown| shown.assigned).count();
     (world, unassigned)
