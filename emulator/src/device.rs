@@ -1,10 +1,14 @@
 //! What is on the bus: devices that hear bytes and say bytes, each with its time.
 //!
 //! A device is advanced in order of time. Where several share a plant, whoever drives them goes to
-//! the earliest [`Device::next_event`] of all, and advances each to it: then what one does and what
-//! another senses are in order too.
+//! the earliest [`Device::next_event`] of all, and advances each to it ([`advance_all`]): then what
+//! one does and what another senses are in order too.
 
+pub mod belt;
 pub mod boxes;
+mod ear;
+pub mod motor;
+pub mod rack;
 
 use k485_proto::record::Time;
 
@@ -34,4 +38,21 @@ pub trait Device {
 
     /// Takes what was said since the last call, in order of time.
     fn said(&mut self) -> Vec<Said>;
+}
+
+/// Advances devices that share a plant, in order of time.
+pub fn advance_all(devices: &mut [&mut dyn Device], to: Time, plant: &mut Plant) {
+    let mut reached = None;
+    loop {
+        let due = devices.iter().filter_map(|device| device.next_event()).min();
+        // Only forward: what is due at a time that was reached has been done.
+        let step = due.filter(|due| *due <= to && Some(*due) > reached);
+        for device in devices.iter_mut() {
+            device.advance(step.unwrap_or(to), plant);
+        }
+        if step.is_none() {
+            return;
+        }
+        reached = step;
+    }
 }

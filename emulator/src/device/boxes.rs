@@ -2,7 +2,7 @@
 //!
 //! The firmware has one thread that reads the bus and executes what it is told, so that a motion
 //! answers when it is done and what comes meanwhile waits in the line's buffer; a second one works
-//! slots into which filament was put. Both are here as stacks of steps ([`task`]) that sleep in
+//! slots into which filament was put. Both are here as stacks of steps (`task.rs`) that sleep in
 //! whole milliseconds of the box's own clock, which starts when the box is switched on.
 //!
 //! Source of every rule: firmware 1.1.3, disassembled and observed under a mechanical model. What
@@ -13,6 +13,7 @@ mod commands;
 mod config;
 mod dispatch;
 mod feed;
+mod identity;
 mod load;
 mod machine;
 mod preload;

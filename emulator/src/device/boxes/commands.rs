@@ -141,18 +141,18 @@ impl Motion {
         match self {
             Motion::ToHub { slot } | Motion::InOne { slot } => {
                 io.machine.slot = Some(*slot);
-                ToHub::new(*slot)
+                ToHub::call(*slot)
             }
             Motion::Still => Still::default().into(),
             Motion::HubFeed => HubFeed::default().into(),
             Motion::Fill => Fill::default().into(),
-            Motion::Push { mm } => Push::new(*mm),
+            Motion::Push { mm } => Push::call(*mm),
             Motion::Empty { slots } => {
                 io.machine.state = BoxState::WRAPPING;
-                EmptyBuffer::new(*slots)
+                EmptyBuffer::call(*slots)
             }
-            Motion::Back { slots } => PullBackAll::new(*slots),
-            Motion::Run { slots, tags } => Run::new(*slots, *tags),
+            Motion::Back { slots } => PullBackAll::call(*slots),
+            Motion::Run { slots, tags } => Run::call(*slots, *tags),
         }
     }
 

@@ -38,7 +38,7 @@ enum ToHubAt {
 }
 
 impl ToHub {
-    pub(super) fn new(slot: usize) -> Next {
+    pub(super) fn call(slot: usize) -> Next {
         ToHub { slot, at: ToHubAt::Start }.into()
     }
 
@@ -61,7 +61,7 @@ impl ToHub {
             }
             ToHubAt::Others { slot, looked: true } if result != 0 => {
                 self.at = ToHubAt::Others { slot, looked: false };
-                PullBack::new(slot)
+                PullBack::call(slot)
             }
             // Pulled back, or it could not be.
             ToHubAt::Others { looked: false, .. } if result != 0 => Next::Done(result),
@@ -168,7 +168,7 @@ pub(super) struct Push {
 }
 
 impl Push {
-    pub(super) fn new(mm: u8) -> Next {
+    pub(super) fn call(mm: u8) -> Next {
         Push { mm, from: None, looks: 0 }.into()
     }
 

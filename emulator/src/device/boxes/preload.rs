@@ -33,7 +33,7 @@ enum PretensionAt {
 }
 
 impl Pretension {
-    pub(super) fn new(slot: usize, approaches: u8) -> Next {
+    pub(super) fn call(slot: usize, approaches: u8) -> Next {
         Pretension { slot, approaches, at: PretensionAt::Start }.into()
     }
 
@@ -103,7 +103,7 @@ enum TagAt {
 }
 
 impl Tag {
-    pub(super) fn new(slot: usize) -> Next {
+    pub(super) fn call(slot: usize) -> Next {
         Tag { slot, turns: 0, at: TagAt::Start }.into()
     }
 
@@ -133,7 +133,7 @@ impl Tag {
             }
             TagAt::Stopped => {
                 self.at = TagAt::Back;
-                PullBack::new(self.slot)
+                PullBack::call(self.slot)
             }
             TagAt::Back => {
                 self.at = TagAt::Settled;
@@ -181,12 +181,12 @@ impl Insertion {
                     io.machine.state = BoxState::PRELOADING;
                 }
                 self.at = InsertionAt::Pretension;
-                Pretension::new(self.slot, APPROACHES)
+                Pretension::call(self.slot, APPROACHES)
             }
             InsertionAt::Pretension if result != 0 => self.end(io, SlotChange::NONE),
             InsertionAt::Pretension if io.machine.config.preload => {
                 self.at = InsertionAt::Tag;
-                Tag::new(self.slot)
+                Tag::call(self.slot)
             }
             InsertionAt::Pretension | InsertionAt::Tag => self.end(io, SlotChange::FINISHED),
         }
@@ -225,7 +225,7 @@ enum RunAt {
 }
 
 impl Run {
-    pub(super) fn new(slots: u8, tags: bool) -> Next {
+    pub(super) fn call(slots: u8, tags: bool) -> Next {
         Run { slots, slot: 0, tags, at: RunAt::Wait }.into()
     }
 
@@ -236,17 +236,17 @@ impl Run {
                 let path = io.path();
                 let hub = (0..SLOTS).filter(|slot| path.in_hub(*slot)).fold(0, |m, s| m | 1 << s);
                 self.at = if hub == 0 { RunAt::Next } else { RunAt::Clear };
-                if hub == 0 { self.next(io) } else { PullBackAll::new(hub) }
+                if hub == 0 { self.next(io) } else { PullBackAll::call(hub) }
             }
             RunAt::Clear if result != 0 => Next::Done(result),
             RunAt::Clear | RunAt::Next => self.next(io),
             RunAt::Begin => {
                 self.at = RunAt::Pretension;
-                Pretension::new(self.slot, RUN_APPROACHES)
+                Pretension::call(self.slot, RUN_APPROACHES)
             }
             RunAt::Pretension if result == 0 && self.tags => {
                 self.at = RunAt::Tag;
-                Tag::new(self.slot)
+                Tag::call(self.slot)
             }
             RunAt::Pretension | RunAt::Tag => self.next(io),
         }

@@ -22,7 +22,7 @@ enum EmptyAt {
 
 impl EmptyBuffer {
     /// The feeders of the slots in the mask give the first tug.
-    pub(super) fn new(slots: u8) -> Next {
+    pub(super) fn call(slots: u8) -> Next {
         EmptyBuffer { slots, at: EmptyAt::Start }.into()
     }
 
@@ -105,7 +105,7 @@ const DARK: u8 = 3;
 const TRIES: u8 = 3;
 
 impl PullBack {
-    pub(super) fn new(slot: usize) -> Next {
+    pub(super) fn call(slot: usize) -> Next {
         PullBack { slot, at: BackAt::Start }.into()
     }
 
@@ -210,7 +210,7 @@ pub(super) struct PullBackAll {
 }
 
 impl PullBackAll {
-    pub(super) fn new(slots: u8) -> Next {
+    pub(super) fn call(slots: u8) -> Next {
         PullBackAll { slots }.into()
     }
 
@@ -221,6 +221,6 @@ impl PullBackAll {
         }
         let slot = self.slots.trailing_zeros() as usize;
         self.slots &= self.slots - 1;
-        PullBack::new(slot)
+        PullBack::call(slot)
     }
 }
