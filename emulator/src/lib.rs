@@ -16,6 +16,7 @@ pub mod hand;
 pub mod plant;
 mod rng;
 mod spool;
+pub mod table;
 pub mod world;
 
 pub use hand::{Hand, HandError};
