@@ -52,6 +52,14 @@ impl PortWord {
     pub(crate) fn bus(&self) -> &str {
         self.name.as_deref().unwrap_or(&self.word)
     }
+
+    /// Whether what is sent there can reach hardware. Told before anything is opened.
+    pub(crate) fn reality(&self) -> Reality {
+        match self.place {
+            Place::Pty(_) => Reality::Own,
+            Place::Path(_) | Place::Tcp(_) | Place::Stdin | Place::File(_) => Reality::Real,
+        }
+    }
 }
 
 fn is_file(path: &Path) -> bool {
@@ -121,6 +129,14 @@ pub(crate) struct LineArgs {
     /// The format of a capture that is played
     #[arg(long, value_name = "FORMAT")]
     from: Option<From>,
+    #[command(flatten)]
+    serial: SerialArgs,
+}
+
+/// What the command line says of how serial ports are set.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Port")]
+pub(crate) struct SerialArgs {
     /// Leave the driver's latency as it is (by default it is asked to hand over bytes at once)
     #[arg(long)]
     keep_latency: bool,
@@ -134,8 +150,15 @@ pub(crate) struct LineArgs {
 impl LineArgs {
     /// The options for ports of this speed.
     pub(crate) fn options(&self, baud: u32) -> Options {
+        Options { pace: self.pace, from: self.from, ..self.serial.options(baud) }
+    }
+}
+
+impl SerialArgs {
+    /// The options for ports of this speed.
+    pub(crate) fn options(&self, baud: u32) -> Options {
         let line = k485_link::Options { baud, low_latency: !self.keep_latency, rs485: self.rs485 };
-        Options { line, pace: self.pace, from: self.from }
+        Options { line, ..Options::default() }
     }
 }
 
@@ -162,15 +185,25 @@ fn delays(text: &str) -> Result<Rs485, String> {
 pub(crate) struct Opened {
     /// The port. It cannot speak.
     pub(crate) hear: Box<dyn Hear>,
-    /// What was opened and how, for people: `/dev/ttyUSB0 at 230400 baud, read-only, …`.
-    pub(crate) what: String,
+    /// What was opened, for people.
+    what: String,
+    /// How a serial port was opened.
+    how: Option<&'static str>,
     /// What else the user should know.
     pub(crate) warning: Option<String>,
 }
 
 impl Opened {
     fn new(hear: impl Hear + 'static, what: String) -> Opened {
-        Opened { hear: Box::new(hear), what, warning: None }
+        Opened { hear: Box::new(hear), what, how: None, warning: None }
+    }
+
+    /// What was opened and how, for people: `/dev/ttyUSB0 at 230400 baud, read-only, …`.
+    pub(crate) fn told(&self) -> String {
+        match (self.how, self.hear.baud()) {
+            (Some(how), Some(baud)) => format!("{} at {baud} baud, read-only, {how}", self.what),
+            _ => self.what.clone(),
+        }
     }
 }
 
@@ -181,14 +214,9 @@ pub(crate) fn listen(word: &PortWord, options: &Options, clock: Clock) -> anyhow
         Place::Path(path) if is_file(path) => play(path, options, clock),
         Place::Path(path) => {
             let port = Listener::with(path, &options.line, clock)?;
-            let what = format!(
-                "{} at {} baud, read-only, {}",
-                path.display(),
-                port.baud(),
-                controls(port.controls())
-            );
+            let how = Some(controls(port.controls()));
             let warning = port.echo_window().map(|window| echoed(path, window));
-            Ok(Opened { warning, ..Opened::new(port, what) })
+            Ok(Opened { how, warning, ..Opened::new(port, path.display().to_string()) })
         }
         Place::Tcp(address) => {
             let link = Tcp::connect(address, clock)?;
@@ -209,7 +237,6 @@ pub(crate) fn listen(word: &PortWord, options: &Options, clock: Clock) -> anyhow
 
 /// Whether what is sent can reach hardware.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(dead_code, reason = "for those that speak, which come with `send`")]
 pub(crate) enum Reality {
     /// This process made the line itself: a pseudo-terminal of its own.
     Own,
@@ -218,22 +245,21 @@ pub(crate) enum Reality {
 }
 
 /// Opens a port to speak.
-#[allow(dead_code, reason = "for those that speak, which come with `send`")]
 pub(crate) fn speak(
     word: &PortWord,
     options: &Options,
     clock: Clock,
-) -> anyhow::Result<(Box<dyn Link>, Reality)> {
+) -> anyhow::Result<Box<dyn Link>> {
     match &word.place {
         Place::Path(path) if !is_file(path) => {
             let port = Serial::open(path, &options.line, clock)?;
             if let Some(window) = port.echo_window() {
                 say(&echoed(path, window));
             }
-            Ok((Box::new(port), Reality::Real))
+            Ok(Box::new(port))
         }
-        Place::Tcp(address) => Ok((Box::new(Tcp::connect(address, clock)?), Reality::Real)),
-        Place::Pty(link) => Ok((Box::new(Pty::with_link(link)?.timed_by(clock)), Reality::Own)),
+        Place::Tcp(address) => Ok(Box::new(Tcp::connect(address, clock)?)),
+        Place::Pty(link) => Ok(Box::new(Pty::with_link(link)?.timed_by(clock))),
         Place::Path(path) | Place::File(path) => {
             bail!("{}: nothing can be sent to a file; give a port", printable(path))
         }
@@ -414,7 +440,7 @@ mod tests {
         for text in [path.clone(), format!("file:{path}")] {
             let word = word(&text);
             let opened = listen(&word, &Options::default(), Clock::new()).unwrap();
-            assert!(opened.what.ends_with(", a capture, as fast as it is read"), "{}", opened.what);
+            assert!(opened.what.ends_with(", a capture, as fast as it is read"));
             assert!(!opened.hear.is_live());
             let at = |nanos| Time(1_767_293_752 * Time::SECOND + nanos);
             let expected = [(at(500_000_000), whole.clone()), (at(600_000_000), vec![0xF7, 1])];
@@ -436,11 +462,13 @@ mod tests {
     fn who_speaks_knows_whether_the_line_is_its_own() {
         let folder = tempfile::tempdir().unwrap();
         let own = format!("pty:{}", folder.path().join("bus").display());
-        let (link, reality) = speak(&word(&own), &Options::default(), Clock::new()).unwrap();
-        assert_eq!((reality, link.name()), (Reality::Own, &own[4..]));
+        let link = speak(&word(&own), &Options::default(), Clock::new()).unwrap();
+        assert_eq!((word(&own).reality(), link.name()), (Reality::Own, &own[4..]));
         // The same line from its other end is somebody's.
-        let (_, reality) = speak(&word(&own[4..]), &Options::default(), Clock::new()).unwrap();
-        assert_eq!(reality, Reality::Real);
+        assert!(speak(&word(&own[4..]), &Options::default(), Clock::new()).is_ok());
+        for real in [&own[4..], "/dev/ttyUSB0", "tcp:printer:2000", "-", "file:x"] {
+            assert_eq!(word(real).reality(), Reality::Real, "{real}");
+        }
         assert!(speak(&word("-"), &Options::default(), Clock::new()).is_err());
     }
 }

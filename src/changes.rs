@@ -99,12 +99,6 @@ impl ChangesView {
         Ok(ChangesView { clock, face })
     }
 
-    /// Whether it has the whole screen, so that nobody else may write to the terminal.
-    #[allow(dead_code)]
-    pub(crate) fn is_screen(&self) -> bool {
-        matches!(self.face, Face::Screen(_))
-    }
-
     /// Takes the next thing seen.
     pub(crate) fn feed(&mut self, seen: &Seen) -> io::Result<()> {
         let now = self.clock.now();
@@ -125,7 +119,6 @@ impl ChangesView {
     }
 
     /// Tells what else belongs into the status bar: losses, line errors, a file's size.
-    #[allow(dead_code)]
     pub(crate) fn status(&mut self, text: &str) {
         if let Face::Screen(full) = &mut self.face {
             full.dirty |= full.screen.status != text;
@@ -135,7 +128,6 @@ impl ChangesView {
 
     /// Says something: on the screen for a while and, when the screen is given back, on stderr;
     /// without a screen on stderr at once.
-    #[allow(dead_code)]
     pub(crate) fn say(&mut self, what: &str) {
         match &mut self.face {
             Face::Screen(full) => {

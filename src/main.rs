@@ -86,12 +86,12 @@ enum Command {
     Replay(replay::Args),
     /// Say what is wrong with a live bus: speed, swapped wires, noise, echoes, who does not answer
     Doctor(doctor::Args),
-    /// List the serial ports of this machine, without opening any
-    Ports(ports::Args),
     /// Send a request on a live bus and show its reply. Guarded: see --transmit and --allow
     Send(send::Args),
     /// Ask which addresses of a live bus answer, and what is there. Guarded: see --transmit
     Scan(scan::Args),
+    /// List the serial ports of this machine, without opening any
+    Ports(ports::Args),
     /// Count what captures hold: exchanges, errors, latencies, periods, noise, load
     Stats(stats::Args),
     /// Compare two captures: which exchanges, fields and timings differ
@@ -112,11 +112,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let command = Cli::parse().command;
-    let failure = if matches!(command, Command::Grep(_) | Command::Diff(_) | Command::Replay(_)) {
-        2
-    } else {
-        1
-    };
+    let failure = if matches!(command, Command::Grep(_) | Command::Diff(_)) { 2 } else { 1 };
     let result = match command {
         Command::Decode(args) => decode::run(&args),
         Command::Grep(args) => grep::run(&args),
@@ -124,9 +120,9 @@ fn main() -> ExitCode {
         Command::Sniff(args) => sniff::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Doctor(args) => doctor::run(&args),
-        Command::Ports(args) => ports::run(&args),
         Command::Send(args) => send::run(&args),
         Command::Scan(args) => scan::run(&args),
+        Command::Ports(args) => ports::run(&args),
         Command::Stats(args) => stats::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Discover(args) => discover::run(&args),

@@ -22,13 +22,14 @@ use k485_sniffer::diff::LATENCY;
 use k485_sniffer::replay::Speed;
 use k485_sniffer::speak::{Guard, Speaker};
 
+use crate::bus::{self, PortWord, Reality, SerialArgs};
 use crate::filter::FilterArgs;
 use crate::input::{InputArgs, Sink};
 use crate::length::Length;
 use crate::output;
 use crate::progress::Progress;
 use crate::send::{class, positive};
-use crate::speak::{self, EchoArg};
+use crate::speak::EchoArg;
 use crate::stats::To;
 
 /// Trouble: it failed, or it did not come to its end.
@@ -108,6 +109,8 @@ pub(crate) struct Args {
     /// Whether the adapter hears what it sends
     #[arg(long, value_name = "HOW", default_value = "auto")]
     echo: EchoArg,
+    #[command(flatten)]
+    serial: SerialArgs,
     /// How to write it
     #[arg(long, value_name = "FORM", default_value = "text")]
     to: To,
@@ -156,6 +159,7 @@ fn play(args: &Args) -> anyhow::Result<ExitCode> {
     let Some(port) = port.to_str() else {
         bail!("{}: a port's name is UTF-8", port.display());
     };
+    let port = &port.parse::<PortWord>().map_err(anyhow::Error::msg)?;
     let input = args.input.alone(file);
     if args.step && file.as_os_str() == "-" {
         bail!("--step asks on stdin, so the capture cannot come from there: give it as a file");
@@ -191,24 +195,24 @@ impl Args {
     }
 
     /// The guard of a port: what this program makes itself is not real.
-    fn guard(&self, port: &str, allow: BTreeSet<Effect>) -> Guard {
-        if port.starts_with(speak::OWN) {
-            return Guard::own();
+    fn guard(&self, port: &PortWord, allow: BTreeSet<Effect>) -> Guard {
+        match port.reality() {
+            Reality::Own => Guard::own(),
+            Reality::Real => Guard { transmit: self.transmit, allow, real: true },
         }
-        Guard { transmit: self.transmit, allow, real: true }
     }
 
     /// Opens the port.
     fn open(
         &self,
-        port: &str,
+        port: &PortWord,
         dialect: &'static Dialect,
         guard: Guard,
         clock: Clock,
         stop: &Arc<AtomicBool>,
     ) -> anyhow::Result<Speaker> {
-        let link = speak::link(port, self.baud, clock)?;
-        let speaker = Speaker::new(link, clock, dialect, guard);
+        let link = bus::speak(port, &self.serial.options(self.baud), clock)?;
+        let speaker = Speaker::new(link, clock, dialect, guard).with_bus_name(port.bus());
         Ok(speaker.with_echo(self.echo.echo()).with_stop(stop.clone()).with_heard())
     }
 }

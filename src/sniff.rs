@@ -22,7 +22,7 @@ use self::core::{Core, End};
 use self::keep::KeepArgs;
 use self::outlet::{News, outlet};
 use crate::baud::{self, Baud};
-use crate::bus::{self, LineArgs, Opened, PortWord};
+use crate::bus::{self, LineArgs, PortWord};
 use crate::changes::Action;
 use crate::decode::ViewArgs;
 use crate::dialect::DialectArg;
@@ -119,8 +119,19 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let readers = readers.context("cannot start a thread for the port")?;
     let (outlet, news) = outlet(!live);
     let (stopping, end) = (Arc::clone(&stop), End::default());
-    let core =
-        Core { queue, stop: stopping, clock, decoder, names, trigger, keeping, outlet, until, end };
+    let core = Core {
+        queue,
+        stop: stopping,
+        clock,
+        decoder,
+        names,
+        trigger,
+        keeping,
+        outlet,
+        until,
+        status: None,
+        end,
+    };
     let core = thread::Builder::new().name("decoder".to_owned()).spawn(move || core.run());
     let core = core.context("cannot start the decoder's thread")?;
     let shown = show(&news, &mut watch, &stop);
@@ -157,19 +168,13 @@ impl Args {
         }
         let (mut ears, mut told) = (Vec::new(), Vec::new());
         for word in words {
-            let Opened { mut hear, what, warning } =
-                bus::listen(word, &self.line.options(self.baud.first()), clock)?;
+            let mut port = bus::listen(word, &self.line.options(self.baud.first()), clock)?;
             if self.baud == Baud::Auto {
-                find_speed(hear.as_mut(), dialect, stop)?;
+                find_speed(port.hear.as_mut(), dialect, stop)?;
             }
-            // What was told at opening is of the first speed that was tried.
-            let what = match (self.baud, hear.baud()) {
-                (Baud::Auto, Some(baud)) => format!("{} at {baud} baud", hear.name()),
-                _ => what,
-            };
-            told.push(format!("listening on {what}; Ctrl-C ends"));
-            told.extend(warning.map(|warning| format!("k485: {warning}")));
-            ears.push(Ear { name: word.bus().to_owned(), link: hear });
+            told.push(format!("listening on {}; Ctrl-C ends", port.told()));
+            told.extend(port.warning.map(|warning| format!("k485: {warning}")));
+            ears.push(Ear { name: word.bus().to_owned(), link: port.hear });
         }
         Ok((ears, told))
     }
@@ -214,6 +219,7 @@ fn show(news: &Receiver<News>, watch: &mut Watch, stop: &AtomicBool) -> anyhow::
             match news {
                 News::Seen(seen) => watch.seen(&seen)?,
                 News::Say(what) => watch.say(&what)?,
+                News::Status(text) => watch.status(&text),
             }
             if ticked.elapsed() >= WAIT {
                 break;

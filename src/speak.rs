@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::ValueEnum;
-use k485_link::{BAUD, Clock, Link, Options, Pty, Serial, Tcp};
+use k485_link::{BAUD, Clock};
 use k485_proto::dialect::Dialect;
 use k485_proto::host::ask::Echo;
 use k485_sniffer::speak::{Guard, SpeakError, Speaker};
 
+use crate::bus::{self, PortWord, Reality, SerialArgs};
 use crate::length::Length;
 
 /// Answered, with an error STATUS.
@@ -24,8 +25,8 @@ pub(crate) const REFUSED: u8 = 6;
 /// The port and how to take part there.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SpeakArgs {
-    /// A serial port, a pseudo-terminal, or tcp:HOST:PORT
-    port: String,
+    /// A serial port, a pseudo-terminal, tcp:HOST:PORT, or pty:PATH for a pseudo-terminal of its own
+    port: PortWord,
     /// The bus's speed
     #[arg(short, long, default_value_t = BAUD)]
     baud: u32,
@@ -38,6 +39,8 @@ pub(crate) struct SpeakArgs {
     /// How long to listen before the first request; 3s at least
     #[arg(long, value_name = "TIME", default_value = "3s", value_parser = listening)]
     listen: Length,
+    #[command(flatten)]
+    serial: SerialArgs,
 }
 
 /// Whether an adapter hears what it sends.
@@ -65,10 +68,10 @@ fn listening(text: &str) -> Result<Length, String> {
 }
 
 impl SpeakArgs {
-    /// The guard, before what is allowed. Only what this program makes itself is not real, and the
-    /// words for that open no port.
+    /// The guard, before what is allowed.
     pub(crate) fn guard(&self) -> Guard {
-        Guard { transmit: self.transmit, real: true, ..Guard::default() }
+        let real = self.port.reality() == Reality::Real;
+        Guard { transmit: self.transmit, real, ..Guard::default() }
     }
 
     /// Opens the port, and says what comes first.
@@ -79,13 +82,14 @@ impl SpeakArgs {
         stop: Arc<AtomicBool>,
     ) -> anyhow::Result<Speaker> {
         let clock = Clock::new();
-        let link = open(&self.port, self.baud, clock)?;
+        let link = bus::speak(&self.port, &self.serial.options(self.baud), clock)?;
         let listen = Duration::from_nanos(self.listen.0.unsigned_abs());
         if guard.real {
             eprintln!("listening on {} for {} s first", link.name(), listen.as_secs_f64());
         }
-        let speaker = Speaker::new(link, clock, dialect, guard);
-        Ok(speaker.with_echo(self.echo.echo()).with_listening(listen).with_stop(stop))
+        let echo = self.echo.echo();
+        let speaker = Speaker::new(link, clock, dialect, guard).with_bus_name(self.port.bus());
+        Ok(speaker.with_echo(echo).with_listening(listen).with_stop(stop))
     }
 }
 
@@ -97,25 +101,6 @@ impl EchoArg {
             EchoArg::On => Echo::On,
             EchoArg::Off => Echo::Off,
         }
-    }
-}
-
-/// A port to take part with.
-fn open(port: &str, baud: u32, clock: Clock) -> anyhow::Result<Box<dyn Link>> {
-    Ok(match port.strip_prefix("tcp:") {
-        Some(address) => Box::new(Tcp::connect(address, clock)?),
-        None => Box::new(Serial::open(port, &Options { baud, ..Options::default() }, clock)?),
-    })
-}
-
-/// How the word for a pseudo-terminal of our own begins; its path follows.
-pub(crate) const OWN: &str = "pty:";
-
-/// A port to take part with, which may be a pseudo-terminal of our own.
-pub(crate) fn link(port: &str, baud: u32, clock: Clock) -> anyhow::Result<Box<dyn Link>> {
-    match port.strip_prefix(OWN) {
-        Some(path) => Ok(Box::new(Pty::with_link(path)?.timed_by(clock))),
-        None => open(port, baud, clock),
     }
 }
 

@@ -257,6 +257,13 @@ impl Watch {
         Ok(())
     }
 
+    /// Tells how it stands with the file.
+    pub(crate) fn status(&mut self, text: &str) {
+        if let Face::Changes(changes) = &mut self.face {
+            changes.status(text);
+        }
+    }
+
     /// The time now: of a bus that is heard now the clock's, else what the records tell.
     fn now(&mut self, seen: &Seen) -> Time {
         self.now = if self.live {

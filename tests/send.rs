@@ -210,6 +210,7 @@ fn a_request_and_its_reply() {
         let exchange: Value = serde_json::from_str(&end.out).unwrap();
         assert_eq!(exchange["outcome"], "answered");
         assert_eq!(exchange["attempts"], 1);
+        assert_eq!(exchange["bus"], bus.port());
     }
 }
 
@@ -438,6 +439,19 @@ fn a_watch_goes_on_behind_a_feed() {
     assert_eq!(end.code, Some(0), "{end:?}");
     assert!(end.err.contains(" not sent; latency"), "{end:?}");
     assert_eq!(end.err.matches("is feeding").count(), 1, "{end:?}");
+}
+
+/// A pseudo-terminal of its own is no printer's: nothing has to be said twice there.
+#[test]
+fn a_line_of_its_own_needs_no_flags() {
+    let folder = common::folder();
+    let link = folder.path().join("bus");
+    let word = format!("left=pty:{}", link.display());
+    let words = ["send", &word, "--timeout", "50ms", "--to", "json", "motor1", "BOOT"];
+    let end = common::k485(words);
+    assert_eq!((end.code, end.err.as_str()), (Some(5), ""), "{end:?}");
+    let exchange: Value = serde_json::from_str(&end.out).unwrap();
+    assert_eq!((&exchange["bus"], &exchange["outcome"]), (&"left".into(), &"timeout".into()));
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //!   and the rack as the vendor's host wants them answered;
 //! - [`world`]: the plant and all devices of one bus, in order of time;
 //! - [`hand`]: what hands, the printer and misfortune do to them, as scenes and programs say it;
+//! - [`scene`]: a bus as a file describes it: devices, spools, faults, what happens when;
 //! - [`Rng`]: the one source of chance, so that the same seed gives the same bytes.
 //!
 //! Nothing here knows a clock or does I/O: the time is an argument everywhere, and a device is told
@@ -14,7 +15,7 @@
 pub mod device;
 pub mod hand;
 pub mod plant;
-mod rng;
+pub mod scene;
 mod spool;
 pub mod table;
 pub mod world;
@@ -23,4 +24,4 @@ pub use hand::{Hand, HandError};
 pub use spool::{SpoolError, SpoolSpec};
 pub use world::{DeviceId, World};
 
-pub use rng::Rng;
+pub use k485_link::Rng;

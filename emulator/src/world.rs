@@ -18,7 +18,7 @@ use crate::device::rack::RackDevice;
 use crate::device::{Device, Said, advance_all};
 use crate::hand::{Buffer, Hand, HandError, Part, Sensor, Shows};
 use crate::plant::{Plant, Port, SensorFault, Spool};
-use crate::rng::Rng;
+use crate::Rng;
 
 pub use picture::{BoxPicture, BufferPicture, Picture, SlotPicture};
 
@@ -388,7 +388,7 @@ impl World {
                     if plug && !*plugged {
                         // A new start, so that what happened meanwhile happens to nobody.
                         let config = device.config().clone();
-                        let config = BoxConfig { power_on: now, address: None, ..config };
+                        let config = BoxConfig { power_on: now, address: None, odometer: 0.0, printing: None, ..config };
                         **device = BoxDevice::new(config, seed);
                     }
                     *plugged = plug;

@@ -88,6 +88,12 @@ impl<'t> Errors<'t> {
         self.place(at.start).0
     }
 
+    /// Whether there is none so far.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
     /// Goes on only without an error; else gives all of them in the order of the text.
     ///
     /// # Errors

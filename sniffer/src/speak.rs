@@ -95,13 +95,10 @@ impl Speaker {
         dialect: &'static Dialect,
         guard: Guard,
     ) -> Speaker {
-        let bus: Arc<str> = Arc::from(link.name());
-        let framer = Framer::new(bus.clone());
-        Speaker {
-            framer: match link.baud() {
-                Some(baud) => framer.with_byte_time(byte_time(baud)),
-                None => framer,
-            },
+        let name = link.name().to_owned();
+        let bus: Arc<str> = Arc::from("");
+        let speaker = Speaker {
+            framer: Framer::new(bus.clone()),
             pairer: Pairer::with_dialect(dialect),
             watch: FeedWatch::new(),
             echo: Echo::Auto,
@@ -122,7 +119,19 @@ impl Speaker {
             dialect,
             guard,
             bus,
+        };
+        speaker.with_bus_name(&name)
+    }
+
+    /// Gives the bus a name of its own in what is observed; the link's without that.
+    #[must_use]
+    pub fn with_bus_name(mut self, name: &str) -> Speaker {
+        self.bus = Arc::from(name);
+        self.framer = Framer::new(self.bus.clone());
+        if let Some(baud) = self.link.baud() {
+            self.framer = self.framer.with_byte_time(byte_time(baud));
         }
+        self
     }
 
     /// Says whether the link echoes. Without that it is found out, where a reply shows it.
@@ -146,7 +155,7 @@ impl Speaker {
         self
     }
 
-    /// The link's name.
+    /// The bus's name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.bus

@@ -15,6 +15,7 @@ use k485_sniffer::speak::{SpeakError, Speaker};
 
 use super::view::View;
 use super::{Args, Kept, TROUBLE, code};
+use crate::bus::PortWord;
 use crate::input::{InputArgs, printable};
 use crate::progress::Progress;
 use crate::speak::{self, REFUSED};
@@ -28,7 +29,7 @@ pub(super) fn play(
     args: &Args,
     input: &InputArgs,
     filter: Option<Filter>,
-    port: &str,
+    port: &PortWord,
 ) -> anyhow::Result<ExitCode> {
     let mut answers = Answers::new(args.repeat);
     let mut kept = Kept { filter, take: |seen: &_| answers.push(seen) };

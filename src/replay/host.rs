@@ -19,6 +19,7 @@ use k485_sniffer::speak::{Guard, LISTEN, SpeakError, Speaker};
 
 use super::view::{self, View};
 use super::{Args, Kept, code};
+use crate::bus::PortWord;
 use crate::input::{InputArgs, printable};
 use crate::length::Length;
 use crate::progress::Progress;
@@ -31,7 +32,7 @@ pub(super) fn play(
     args: &Args,
     input: &InputArgs,
     filter: Option<Filter>,
-    port: &str,
+    port: &PortWord,
 ) -> anyhow::Result<ExitCode> {
     let mut builder = Script::builder();
     let mut kept = Kept { filter, take: |seen: &_| builder.push(seen) };

@@ -31,6 +31,8 @@ pub(super) struct Core {
     pub(super) outlet: Outlet,
     /// When it ends.
     pub(super) until: Option<Time>,
+    /// When the file's state was said last.
+    pub(super) status: Option<Time>,
     pub(super) end: End,
 }
 
@@ -57,6 +59,7 @@ impl Core {
                 keeping.tick();
             }
             self.report();
+            self.status();
             if self.until.is_some_and(|until| self.clock.now() >= until) {
                 self.stop.store(true, Ordering::SeqCst);
             }
@@ -130,6 +133,17 @@ impl Core {
     fn report(&mut self) {
         while let Some(what) = self.keeping.as_mut().and_then(Keeping::event) {
             self.give(News::Say(what));
+        }
+    }
+
+    /// Says how it stands with the file, once a second.
+    fn status(&mut self) {
+        let now = self.clock.now();
+        let Some(keeping) = &self.keeping else { return };
+        if self.status.is_none_or(|last| now.since(last) >= Time::SECOND) {
+            self.status = Some(now);
+            let status = keeping.status();
+            self.give(News::Status(status));
         }
     }
 

@@ -146,6 +146,11 @@ impl Keeping {
         }
     }
 
+    /// How it stands: how much is in files.
+    pub(super) fn status(&self) -> String {
+        format!("written: {}", self.keeper.summary())
+    }
+
     /// What there is to say, one thing a call.
     pub(super) fn event(&mut self) -> Option<String> {
         self.keeper.event().map(|event| event.to_string())

@@ -18,6 +18,8 @@ pub(crate) enum News {
     Seen(Seen),
     /// Something to say on stderr.
     Say(String),
+    /// How it stands with the file, for those that have a place for it.
+    Status(String),
 }
 
 /// Where the news goes in.

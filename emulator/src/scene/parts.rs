@@ -16,22 +16,11 @@ table! {
         baud: u32, in 1_200..=4_000_000 = 230_400;
         /// From a request's last byte to its reply's first one, beside what the device itself
         /// takes.
-        turnaround: Parsed<Length> = Parsed(Length(1_000_000));
+        turnaround: Parsed<Length> = Parsed(Length(1_500_000));
         /// Whether turnaround and byte times are left out.
         fast: bool = false;
         /// Whether whoever talks hears it back, as with a half-duplex adapter.
         echo: bool = false;
-    }
-}
-
-table! {
-    /// How long a function's answers take on top of what the device does, in place of the line's
-    /// turnaround.
-    pub struct LatencyScene {
-        /// The function's code.
-        function: Option<u8> = None;
-        /// From the request's last byte to the reply's first one.
-        time: Parsed<Length> = Parsed(Length(1_000_000));
     }
 }
 

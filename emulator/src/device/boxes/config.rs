@@ -31,6 +31,10 @@ pub struct BoxConfig {
     pub version: [u8; 3],
     /// The serial number; shown with zeros behind it up to 19 characters.
     pub serial: String,
+    /// What its measuring wheel shows at its start, in mm.
+    pub odometer: f64,
+    /// The slot that it feeds a print from at its start.
+    pub printing: Option<usize>,
     /// What it measures; `None` is a sensor that does not answer, which reads as zeros.
     pub climate: Option<Climate>,
     /// The parts that fail: EEPROM, humidity sensor, wheel, buffer, left and right tag reader.
@@ -51,6 +55,8 @@ impl Default for BoxConfig {
             loader_ms: 0,
             version: *b"113",
             serial: "10000000000000000A1".to_owned(),
+            odometer: 0.0,
+            printing: None,
             climate: Some(Climate { temperature: 25, humidity: 30 }),
             failed: [false; 6],
             preload: true,

@@ -1,0 +1,1 @@
+use k485_proto::dialect::K2;
