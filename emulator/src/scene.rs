@@ -30,6 +30,7 @@ use crate::device::boxes::Timings;
 use crate::plant::Geometry;
 use crate::table::{Table, names, table};
 
+pub(crate) use build::parked;
 pub use event::{Arg, Event, Events, HANDS, HandInfo, When};
 pub use faults::Drafts;
 pub use parts::{
@@ -43,6 +44,7 @@ pub use words::{
     VersionText,
 };
 pub use write::Notes;
+pub(crate) use write::write;
 
 table! {
     /// The whole file. What is not in it is not on the bus and stays silent.
@@ -50,7 +52,7 @@ table! {
         /// What it shows, for people.
         title: Option<String> = None;
         /// The seed of all chance: the same seed gives the same bytes.
-        seed: u64, in 0..=9_007_199_254_740_992 = 1;
+        seed: u64, in 0..=9_007_199_254_740_992_i64 = 1;
         /// The line.
         bus: BusScene = BusScene::default();
         /// The printer behind the boxes.

@@ -45,12 +45,14 @@ pub(super) fn check(
         let many = layout.boxes.len();
         errors.add(place.at("box", BOXES, ""), format!("{many} boxes are too many: a bus has {BOXES}"));
     }
-    let mut spans = Vec::new();
+    if let Some(wrong) = out_of_order(&layout.geometry) {
+        errors.add(root.get("geometry").map_or(0..0, Spanned::span), wrong);
+    }
     for (n, one) in layout.boxes.iter().enumerate() {
         filament_box(layout, n, one, &place, errors);
-        spans.push((n, one.address.map(u32::from)));
     }
-    duplicates("box", "address", spans, &place, errors);
+    let addresses = layout.boxes.iter().enumerate().map(|(n, one)| (n, one.address));
+    duplicates("box", "address", addresses.collect(), &place, errors);
     let uniids = layout.boxes.iter().enumerate();
     let uniids = uniids.map(|(n, one)| (n, one.uniid.map(|uniid| uniid.0.0)));
     duplicates("box", "uniid", uniids.collect(), &place, errors);
@@ -132,14 +134,10 @@ fn filament_box(
     errors: &mut Errors<'_>,
 ) {
     let geometry = one.geometry.over(&layout.geometry);
-    if let Some(wrong) = out_of_order(&geometry) {
-        let in_box = !one.geometry.keys.is_empty();
-        let at = if in_box {
-            place.at("box", n, "geometry")
-        } else {
-            place.0.get("geometry").map_or(0..0, Spanned::span)
-        };
-        errors.add(at, wrong);
+    if !one.geometry.keys.is_empty()
+        && let Some(wrong) = out_of_order(&geometry)
+    {
+        errors.add(place.at("box", n, "geometry"), wrong);
     }
     if one.plug_at.is_some() {
         let set = [

@@ -414,6 +414,6 @@ fn inline(value: &Json) -> String {
 
 /// The declaration of [`When`], and `do`, for the schema and the page.
 #[must_use]
-pub fn when_info() -> &'static Info {
+pub(super) fn when_info() -> &'static Info {
     When::info()
 }

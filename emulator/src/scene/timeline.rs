@@ -42,6 +42,10 @@ struct Drift {
     told: [i8; 2],
 }
 
+fn later(time: Time, ns: i64) -> Time {
+    Time(time.0.saturating_add(ns))
+}
+
 /// The least and the most that a box can measure.
 const RANGES: [(f64, f64); 2] = [(-40.0, 120.0), (0.0, 100.0)];
 
@@ -83,7 +87,7 @@ impl Timeline {
         };
         for (unit, one) in layout.boxes.iter().enumerate() {
             if let Some(at) = one.plug_at {
-                timeline.add(start.plus(at.0.0), Hand::Plug { unit: unit + 1 });
+                timeline.add(later(start, at.0.0), Hand::Plug { unit: unit + 1 });
             }
             let climate = one.climate.over(&layout.climate);
             let rates = [climate.temperature_drift, climate.humidity_drift];
@@ -102,7 +106,7 @@ impl Timeline {
                     seen: 0,
                 }),
                 (None, at) => {
-                    timeline.add(start.plus(at.map_or(0, |at| at.0.0)), event.hand.clone());
+                    timeline.add(later(start, at.map_or(0, |at| at.0.0)), event.hand.clone());
                 }
             }
         }
@@ -134,7 +138,7 @@ impl Timeline {
             if trigger.filter.matches(seen) {
                 trigger.seen = trigger.seen.saturating_add(1);
                 if trigger.due.nth == 0 || trigger.due.nth == trigger.seen {
-                    fits.push((now.plus(trigger.due.after.0.0), trigger.hand.clone()));
+                    fits.push((later(now, trigger.due.after.0.0), trigger.hand.clone()));
                 }
             }
         }

@@ -16,7 +16,7 @@ impl FromStr for Uniid {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let bytes = hex_bytes(text).and_then(|bytes| bytes.try_into().ok());
+        let bytes = hex_bytes(text).ok().and_then(|bytes| bytes.try_into().ok());
         bytes.map(Uniid).ok_or_else(|| format!("{text:?} is no identity; write 24 hex digits"))
     }
 }
