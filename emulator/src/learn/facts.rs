@@ -50,6 +50,8 @@ pub(crate) struct BoxFacts {
     /// The odometer: at the start, at its last reading, and when that was.
     pub(crate) first_odometer: Option<f64>,
     pub(crate) odometer: Option<(i64, f64)>,
+    /// The odometer while a print runs: its last reading.
+    pub(crate) print_odometer: Option<(i64, f64)>,
     /// When the feed that runs began, and when its last poll was.
     pub(crate) feeding: Option<i64>,
     poll: Option<(i64, f64)>,
@@ -227,9 +229,11 @@ impl BoxFacts {
             (0x04, mode) => {
                 self.first_printing.get_or_insert(None);
                 self.printing = Some(told.slot().filter(|_| mode == 0));
+                self.print_odometer = None;
             }
             (0x0e, _) if told.arg(0) == 1 => {
                 self.read_odometer(told, told.ok().unwrap_or_default());
+                self.print_odometer = self.odometer.filter(|_| self.printing.flatten().is_some());
             }
             (0x0e, _) => self.odometer = Some((told.end, 0.0)),
             (0x10, 0) => {

@@ -102,12 +102,12 @@ fn buffer(state: u8, printer: &mut Printer, middle: i64, happened: &mut Vec<Happ
 
 /// What passed the wheel between two readings went through the extruder.
 fn extruded(told: &Told<'_>, facts: &BoxFacts, data: &[u8], happened: &mut Vec<Happened>) {
-    let (Some((from, last)), Ok(bytes)) = (facts.odometer, <[u8; 4]>::try_from(data)) else {
+    let (Some((from, last)), Ok(bytes)) = (facts.print_odometer, <[u8; 4]>::try_from(data)) else {
         return;
     };
     let mm = last - f64::from(f32::from_be_bytes(bytes));
     let s = seconds(told.request - from);
-    if facts.printing.flatten().is_none() || !(1.0..1e6).contains(&mm) || s < 0.5 {
+    if !(1.0..1e6).contains(&mm) || s < 0.5 {
         return;
     }
     let mm = (mm * 100.0).round() / 100.0;
