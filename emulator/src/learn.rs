@@ -28,6 +28,9 @@ use speeds::Latencies;
 /// From one exchange to the next, where a capture has no times.
 const UNTIMED: i64 = 20 * Time::MILLISECOND;
 
+/// What 10/00 takes beside the way to the hub's sensor: the hub motor's run and what is before it.
+pub(crate) const TO_HUB: i64 = 3_749 * Time::MILLISECOND;
+
 /// What was learned so far.
 #[derive(Debug, Clone, Default)]
 pub struct Learner {
@@ -37,6 +40,8 @@ pub struct Learner {
     rack: Option<Option<String>>,
     printer: Printer,
     latencies: Latencies,
+    /// How long 10/00 took, each time that it only had to bring a slot to the hub.
+    to_hub: Vec<i64>,
     /// What happened since the start, with its comment.
     events: Vec<(Event, String)>,
     clock: Clock,
@@ -158,6 +163,11 @@ impl Learner {
                 let wire = exchange.latency_source == Some(LatencySource::Wire);
                 self.latencies.add(told.func, ns, wire, told.reply.map_or(0, |(_, d)| d.len() + 6));
             }
+        }
+        let took = told.end - told.request;
+        let is_to_hub = told.func == 0x10 && told.arg(1) == 0 && told.ok().is_some();
+        if is_to_hub && (TO_HUB..TO_HUB + 2 * Time::SECOND).contains(&took) {
+            self.to_hub.push(took);
         }
         self.learn(&told);
         *self.clock.counts.entry((told.addr, told.func)).or_default() += 1;

@@ -30,7 +30,6 @@ use crate::device::boxes::Timings;
 use crate::plant::Geometry;
 use crate::table::{Table, names, table};
 
-pub(crate) use build::parked;
 pub use event::{Arg, Event, Events, HANDS, HandInfo, When};
 pub use faults::Drafts;
 pub use parts::{

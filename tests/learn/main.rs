@@ -17,12 +17,14 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use k485_emulator::learn::Learner;
-use k485_emulator::scene::Scene;
+use k485_emulator::scene::{BoxScene, Scene};
 use k485_proto::dialect::hi::HI;
 use k485_proto::dialect::{Dialect, K2};
-use k485_proto::exchange::{Exchange, Pairer, Seen};
+use k485_proto::exchange::{Exchange, Observed, Pairer, Seen};
+use k485_proto::record::Time;
 use k485_sniffer::capture::{Format, Reading};
 use k485_sniffer::format::interceptty::Interceptty;
 use k485_sniffer::format::raw::Raw;
@@ -117,17 +119,68 @@ fn readings(path: &Path) -> Result<Vec<Reading>, Box<dyn Error>> {
     files.iter().map(|file| open(file, None)).collect()
 }
 
+/// Where the second half begins: behind half of the exchanges, and where no feed is under way, since
+/// no scene starts in one.
+fn rest(all: &[Exchange]) -> usize {
+    let mut loading = None;
+    for (n, exchange) in all.iter().enumerate() {
+        if n >= all.len() / 2 && loading.is_none() {
+            return n;
+        }
+        let Some(request) = &exchange.request else { continue };
+        let frame = request.frame();
+        match (frame.func(), frame.data().get(1)) {
+            (0x10, Some(0)) => loading = Some(frame.addr()),
+            (0x04, Some(0)) if loading == Some(frame.addr()) => loading = None,
+            _ => {}
+        }
+    }
+    all.len()
+}
+
+/// Gives a capture without times those of a host: in a feed it polls every two seconds, else it asks
+/// on.
+fn with_times(all: &mut [Exchange]) {
+    let mut now = Time(0);
+    let mut before = None;
+    for exchange in all.iter_mut().filter(|exchange| exchange.time.is_none()) {
+        let Some(request) = &exchange.request else { continue };
+        let frame = request.frame();
+        let stage = frame.data().get(1).copied().filter(|_| frame.func() == 0x10);
+        let fed = before == Some(5) && matches!(stage, Some(5 | 6));
+        now.0 += if fed { 2 * Time::SECOND } else { 50 * Time::MILLISECOND };
+        before = stage.or(before);
+        let at = |observed: &Arc<Observed>| {
+            let mut observed = Observed::clone(observed);
+            observed.record.time = Some(now);
+            Arc::new(observed)
+        };
+        exchange.response = exchange.response.as_ref().map(at);
+        exchange.request = exchange.request.as_ref().map(at);
+        exchange.time = Some(now);
+    }
+}
+
 /// Learns from the first half and plays the second.
 fn half(path: &Path, dialect: &'static Dialect) -> Result<Tally, Box<dyn Error>> {
     let all = exchanges(path, dialect)?;
-    let (first, second) = all.split_at(all.len() / 2);
+    let (first, second) = all.split_at(rest(&all));
     let mut learner = Learner::new();
     first.iter().for_each(|exchange| learner.push(exchange));
     learner.start_here();
-    let mut learned = learner.finish();
-    // What happened in the second half; what is known of the devices stays the first half's.
+    let known_devices = learner.finish();
+    // What happened in the second half, and with it what was in the slots and how far the toolhead
+    // is. What the devices are, say and measure stays the first half's.
     second.iter().for_each(|exchange| learner.push(exchange));
-    learned.layout.events = learner.finish().layout.events;
+    let mut learned = learner.finish();
+    learned.layout.motors = known_devices.layout.motors;
+    learned.layout.bus = known_devices.layout.bus;
+    for (one, known) in learned.layout.boxes.iter_mut().zip(known_devices.layout.boxes) {
+        let (slots, geometry) = ([&one.a, &one.b, &one.c, &one.d].map(Clone::clone), one.geometry.clone());
+        let odometer = if known.odometer == 0.0 { one.odometer } else { known.odometer };
+        *one = BoxScene { geometry, odometer, ..known };
+        [one.a, one.b, one.c, one.d] = slots;
+    }
     let text = learned.to_toml();
     let scene = Scene::from_toml(&text, dialect).map_err(|errors| format!("{errors:?}\n{text}"))?;
     let mut known = BTreeMap::new();
@@ -137,6 +190,12 @@ fn half(path: &Path, dialect: &'static Dialect) -> Result<Tally, Box<dyn Error>>
             *known.entry((frame.addr().0, frame.func())).or_insert(0) += 1;
         }
     }
-    let played = play::play(&scene, second)?;
+    let mut second = second.to_vec();
+    with_times(&mut second);
+    // The events' times count from the first half's end.
+    let end = first.last().and_then(|last| {
+        Some(Time(last.time?.0 + last.latency_ns.unwrap_or_default()))
+    });
+    let played = play::play(&scene, &second, end)?;
     Ok(compare::compare(&played, &known))
 }

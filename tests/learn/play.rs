@@ -1,85 +1,108 @@
 //! A capture's host against a world, in virtual time.
 
-use k485_emulator::scene::Scene;
+use std::error::Error;
+
+use k485_emulator::World;
+use k485_emulator::scene::{Scene, Timeline};
 use k485_proto::exchange::{Exchange, Pairer, Seen};
-use k485_proto::record::{Direction, Origin, Record, Time, Verdict as RecordVerdict};
-use k485_sniffer::replay::{Host, HostEvent, HostTodo, Options, Played, Script, Step};
+use k485_proto::record::{Direction, Origin, Record, Time, Verdict};
+use k485_sniffer::replay::{Recorded, Script, Step};
 
 /// A byte's time, in nanoseconds.
 const BYTE: i64 = 10 * Time::SECOND / 230_400;
-/// More steps than any capture needs.
-const MOST: usize = 10_000_000;
+/// How long is waited for a reply that was recorded; motions take their time.
+const PATIENCE: i64 = 60 * Time::SECOND;
+/// How long where none was recorded and nobody knows how long the host waited.
+const SILENCE: i64 = 100 * Time::MILLISECOND;
 
 /// A request, what was recorded and what came.
 pub(crate) struct Pair {
     pub(crate) step: Step,
-    pub(crate) played: Played,
+    /// When it was sent.
+    pub(crate) time: Time,
+    pub(crate) reply: Option<Vec<u8>>,
 }
 
-/// Plays the host of these exchanges.
+/// A world with its timeline.
+struct Stage {
+    world: World,
+    timeline: Timeline,
+    pairer: Pairer,
+    turnaround: i64,
+    now: Time,
+    said: Vec<(Time, Vec<u8>)>,
+}
+
+/// Plays the host of these exchanges: each request when it was sent, or when the one before is
+/// over. The world starts at `base`, else with the first of them.
 pub(crate) fn play(
     scene: &Scene,
     exchanges: &[Exchange],
-) -> Result<Vec<Pair>, Box<dyn std::error::Error>> {
+    base: Option<Time>,
+) -> Result<Vec<Pair>, Box<dyn Error>> {
     let script = Script::new(exchanges.iter().cloned().map(Seen::Exchange))?;
-    let steps: Vec<Step> = script.steps().to_vec();
-    let start = Time(0);
-    let mut world = scene.build(start);
-    let mut timeline = scene.timeline(start);
-    let turnaround = scene.bus().turnaround;
-    let mut host = Host::new(script, Options::default(), start);
-    let mut pairer = Pairer::with_dialect(scene.dialect());
-    let mut now = start;
+    let first = script.steps().first().and_then(|step| step.time);
+    let base = base.or(first).unwrap_or(Time(0));
+    let mut stage = Stage {
+        world: scene.build(Time(0)),
+        timeline: scene.timeline(Time(0)),
+        pairer: Pairer::with_dialect(scene.dialect()),
+        turnaround: scene.bus().turnaround,
+        now: Time(0),
+        said: Vec::new(),
+    };
     let mut pairs = Vec::new();
-    // Replies on their way: when their last byte is there.
-    let mut coming: Vec<(Time, Vec<u8>)> = Vec::new();
-    for _ in 0..MOST {
-        let todo = host.poll(now);
-        let until = match todo {
-            HostTodo::Send(bytes) => {
-                let at = Time(now.0 + bytes.len() as i64 * BYTE);
-                observe(&mut pairer, &mut timeline, &bytes, Direction::Request, at);
-                world.heard(&bytes, at);
-                now = at;
-                host.sent(at);
-                at
-            }
-            HostTodo::Wait(until) => until,
-            HostTodo::Ask(_) => return Err("nothing is asked here".into()),
-            HostTodo::Done => return Ok(pairs),
+    for step in script.steps() {
+        let due = step.time.map_or(0, |time| time.since(base));
+        stage.run(Time(due.max(stage.now.0)), false)?;
+        let time = Time(stage.now.0 + step.request.len() as i64 * BYTE);
+        stage.run(time, false)?;
+        // What came unasked, or too late, answers nothing.
+        stage.said.clear();
+        observe(&mut stage.pairer, &mut stage.timeline, &step.request, Direction::Request, time);
+        stage.world.heard(&step.request, time);
+        let patience = match step.recorded {
+            Recorded::Reply(_) => PATIENCE,
+            _ => step.latency_ns.unwrap_or(SILENCE),
         };
-        let events = [world.next_event(), timeline.next_event()];
-        let coming_at = coming.iter().map(|(at, _)| *at).min();
-        let next = events.into_iter().flatten().chain(coming_at).min();
-        now = next.map_or(until, |next| next.min(until)).max(now);
-        for hand in timeline.due(now) {
-            world.advance(now);
-            world.act(&hand)?;
-        }
-        world.advance(now);
-        for (_, said) in world.said() {
-            let at = said.at.0 + turnaround + said.bytes.len() as i64 * BYTE;
-            coming.push((Time(at.max(now.0)), said.bytes));
-        }
-        coming.sort_by_key(|(at, _)| *at);
-        while coming.first().is_some_and(|(at, _)| *at <= now) {
-            let (at, bytes) = coming.remove(0);
-            observe(&mut pairer, &mut timeline, &bytes, Direction::Response, at);
-            host.heard(&bytes, at);
-        }
-        while let Some(event) = host.pull() {
-            if let HostEvent::Played(played) = event {
-                pairs.push(Pair { step: steps[played.step].clone(), played });
+        stage.run(Time(time.0 + patience), true)?;
+        let reply = (!stage.said.is_empty()).then(|| stage.said.remove(0).1);
+        pairs.push(Pair { step: step.clone(), time, reply });
+    }
+    Ok(pairs)
+}
+
+impl Stage {
+    /// Goes on to `until`, or to the first reply.
+    fn run(&mut self, until: Time, to_reply: bool) -> Result<(), Box<dyn Error>> {
+        loop {
+            for hand in self.timeline.due(self.now) {
+                self.world.act(&hand)?;
             }
+            self.world.advance(self.now);
+            for (_, said) in self.world.said() {
+                let at = said.at.0 + self.turnaround + said.bytes.len() as i64 * BYTE;
+                observe(&mut self.pairer, &mut self.timeline, &said.bytes, Direction::Response, Time(at));
+                self.said.push((Time(at), said.bytes));
+            }
+            if to_reply && let Some((at, _)) = self.said.first() {
+                self.now = self.now.max(*at);
+                return Ok(());
+            }
+            if self.now >= until {
+                return Ok(());
+            }
+            let events = [self.world.next_event(), self.timeline.next_event()];
+            let next = events.into_iter().flatten().filter(|next| *next > self.now).min();
+            self.now = next.map_or(until, |next| next.min(until));
         }
     }
-    Err("the replay does not end".into())
 }
 
 /// Tells the timeline what was on the bus.
 fn observe(
     pairer: &mut Pairer,
-    timeline: &mut k485_emulator::scene::Timeline,
+    timeline: &mut Timeline,
     bytes: &[u8],
     dir: Direction,
     at: Time,
@@ -91,7 +114,7 @@ fn observe(
         offset: 0,
         bytes: bytes.to_vec(),
         origin: Origin::Wire,
-        verdict: RecordVerdict::Frame,
+        verdict: Verdict::Frame,
         call: None,
     });
     while let Some(seen) = pairer.pull() {

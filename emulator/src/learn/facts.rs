@@ -14,6 +14,8 @@ pub(crate) type Happened = (i64, Hand, String);
 /// How long the hub motor runs in 10/00, and how far the wheel turns before. Firmware.
 const HUB_RUN: f64 = 3.2;
 const GRIP: f64 = 15.0;
+/// From the toolhead's sensor to the extruder, and the buffer's slack; the default's.
+const TO_FULL: f64 = 60.0;
 
 /// One box.
 #[derive(Debug, Clone, Default)]
@@ -61,6 +63,9 @@ pub(crate) struct BoxFacts {
     pub(crate) toolheads: Vec<i64>,
     /// The odometer where the feed began.
     feed_odometer: Option<f64>,
+    /// The same once the feed is over, in a capture without times: what the wheel shows next is how
+    /// far it went.
+    fed_from: Option<f64>,
 }
 
 pub(crate) fn slot_of(addr: u8, slot: usize) -> Slot {
@@ -269,6 +274,10 @@ impl BoxFacts {
             let run = if self.in_hub.is_some() && self.moved { GRIP + speed * HUB_RUN } else { 0.0 };
             self.first_odometer = Some(((mm + fed + run) * 100.0).round() / 100.0);
         }
+        if let Some(began) = self.fed_from.take() {
+            // On to the extruder, until the buffer was full.
+            self.toolheads.push(((began - mm + GRIP + 154.0 * HUB_RUN - TO_FULL) * 1000.0) as i64);
+        }
         if let (Some(began), 0x10) = (self.feeding, told.func) {
             let speed = self.speed().unwrap_or(154.0);
             let first = mm + speed * seconds(told.end - began);
@@ -291,6 +300,10 @@ impl BoxFacts {
         let (Some(began), Some((at, mm))) = (self.feed_odometer.take(), self.poll.take()) else {
             return;
         };
+        if told.request == told.end {
+            self.fed_from = Some(began);
+            return;
+        }
         let speed = self.speed().unwrap_or(154.0);
         let on = speed * seconds(told.request - at).clamp(0.0, 5.0);
         let run = GRIP + speed * HUB_RUN;

@@ -6,13 +6,13 @@ use k485_link::fault::{Draft, Value as FaultValue};
 use k485_proto::record::Time;
 
 use super::facts::BoxFacts;
-use super::{Learned, Learner, MotorFacts};
-use crate::device::boxes::Timings;
+use super::speeds::median;
+use super::{Learned, Learner, MotorFacts, TO_HUB};
 use crate::hand::Hand;
 use crate::plant::Geometry;
 use crate::scene::{
     BeltScene, BoxScene, FailedPart, Firmware, Layout, LetterWord, MotorScene, Notes, SerialNumber,
-    SlotScene, SlotTag, SpoolScene, Uniid, Version2Text, VersionText, parked,
+    SlotScene, SlotTag, SpoolScene, Uniid, Version2Text, VersionText,
 };
 use crate::table::{Length, Parsed, Some0};
 
@@ -45,7 +45,7 @@ impl Learner {
         }
         self.geometry(&mut layout, &mut notes);
         for (n, facts) in self.boxes.values().enumerate() {
-            slots(n + 1, facts, &mut layout, &mut notes);
+            slots(n + 1, facts, self.way_to_hub(), &mut layout, &mut notes);
         }
         if self.printer.first_slack > 0.0 {
             layout.printer.slack = self.printer.first_slack.min(layout.printer.travel);
@@ -70,6 +70,12 @@ impl Learner {
             notes.add(format!("event.{}", layout.events.0.len()), why.clone());
         }
         Learned { layout, notes }
+    }
+
+    /// How far tips are from the hub, in mm at a feeder's default speed.
+    fn way_to_hub(&self) -> Option<f64> {
+        let took = (!self.to_hub.is_empty()).then(|| median(&self.to_hub))?;
+        Some(((took - TO_HUB) as f64 / 1e9 * Geometry::default().feeder_speed).round())
     }
 
     /// Turnaround, and functions that take longer.
@@ -180,9 +186,14 @@ fn filament_box(n: usize, addr: u8, facts: &BoxFacts, notes: &mut Notes) -> BoxS
 }
 
 /// What was in the slots.
-fn slots(n: usize, facts: &BoxFacts, layout: &mut Layout, notes: &mut Notes) {
+fn slots(
+    n: usize,
+    facts: &BoxFacts,
+    way_to_hub: Option<f64>,
+    layout: &mut Layout,
+    notes: &mut Notes,
+) {
     let geometry = layout.boxes[n - 1].geometry.over(&layout.geometry);
-    let parked = parked(&geometry, &Timings::default());
     let mut mask = facts.first_inlets.unwrap_or_default();
     for moved in [facts.first_loaded, facts.first_in_hub, facts.first_printing.flatten()] {
         mask |= moved.map_or(0, |slot| 1 << slot);
@@ -205,9 +216,14 @@ fn slots(n: usize, facts: &BoxFacts, layout: &mut Layout, notes: &mut Notes) {
         } else if facts.first_in_hub == Some(slot) {
             content.tip = Some((geometry.wheel + PAST_HUB).min(geometry.joint));
             notes.add(&path, "it was in the hub");
-        } else if facts.first_inlets.is_none() {
-            content.tip = Some(parked.floor());
-            notes.add(&path, "it was fed later, so it was there");
+        } else {
+            if facts.first_inlets.is_none() {
+                notes.add(&path, "it was fed later, so it was there");
+            }
+            if let Some(mm) = way_to_hub {
+                content.tip = Some((geometry.hub - mm).max(5.0));
+                notes.add(&path, "its tip is where 10/00 takes as long as it was seen to");
+            }
         }
         *layout.boxes[n - 1].slot_mut(slot) = Some(content);
     }

@@ -154,7 +154,7 @@ impl Scene {
 }
 
 /// Where preloading leaves a tip: pulled back behind the hub's sensor.
-pub(crate) fn parked(geometry: &Geometry, timings: &Timings) -> f64 {
+fn parked(geometry: &Geometry, timings: &Timings) -> f64 {
     let back = geometry.feeder_speed * f64::from(timings.overrun) / 1000.0;
     (geometry.hub - back).max(geometry.hub / 2.0)
 }
