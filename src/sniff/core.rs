@@ -19,7 +19,7 @@ use crate::view::Tally;
 const WAIT: Duration = Duration::from_millis(100);
 /// How long it gathers what a live bus says before it goes on: nobody sees the difference, and a busy
 /// bus does not wake three threads for every byte.
-const GATHER: Duration = Duration::from_millis(20);
+const GATHER: Duration = Duration::from_millis(40);
 
 /// All that the thread has.
 pub(super) struct Core {
