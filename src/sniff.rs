@@ -127,6 +127,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         clock,
         decoder,
         names,
+        live,
         trigger,
         keeping,
         outlet,

@@ -10,6 +10,8 @@
 //!   the bus carries;
 //! - [`guest`]: a host inside the process, at the bus without I/O;
 //! - [`serve`]: that bus in real time, at pseudo-terminals, TCP and serial ports;
+//! - [`scene`]: a bus as a file describes it: devices, spools, faults, what happens when;
+//! - [`learn`]: such a file out of recorded exchanges;
 //! - [`Rng`]: the one source of chance, so that the same seed gives the same bytes.
 //!
 //! Nothing but [`serve`] knows a clock or does I/O: the time is an argument everywhere, and a device
@@ -20,9 +22,12 @@ pub mod bus;
 pub mod device;
 pub mod guest;
 pub mod hand;
+pub mod learn;
 pub mod plant;
 pub mod serve;
+pub mod scene;
 mod spool;
+pub mod table;
 pub mod world;
 
 pub use auto::{Auto, AutoConfig};
