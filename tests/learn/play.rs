@@ -34,15 +34,14 @@ struct Stage {
 }
 
 /// Plays the host of these exchanges: each request when it was sent, or when the one before is
-/// over. The world starts at `base`, else with the first of them.
+/// over. The world starts at `base`; without it only the pauses between requests count.
 pub(crate) fn play(
     scene: &Scene,
     exchanges: &[Exchange],
     base: Option<Time>,
 ) -> Result<Vec<Pair>, Box<dyn Error>> {
     let script = Script::new(exchanges.iter().cloned().map(Seen::Exchange))?;
-    let first = script.steps().first().and_then(|step| step.time);
-    let base = base.or(first).unwrap_or(Time(0));
+    let mut before: Option<Time> = None;
     let mut stage = Stage {
         world: scene.build(Time(0)),
         timeline: scene.timeline(Time(0)),
@@ -53,7 +52,13 @@ pub(crate) fn play(
     };
     let mut pairs = Vec::new();
     for step in script.steps() {
-        let due = step.time.map_or(0, |time| time.since(base));
+        let due = match (base, step.time, before) {
+            (Some(base), Some(time), _) => time.since(base),
+            // Without times of its own the host keeps its pauses, whatever took how long.
+            (None, Some(time), Some(before)) => stage.now.0 + time.since(before),
+            _ => 0,
+        };
+        before = step.time;
         stage.run(Time(due.max(stage.now.0)), false)?;
         let time = Time(stage.now.0 + step.request.len() as i64 * BYTE);
         stage.run(time, false)?;
