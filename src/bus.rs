@@ -46,8 +46,8 @@ enum Place {
     File(PathBuf),
     /// A pseudo-terminal of our own, and the link file to its other end.
     Pty(PathBuf),
-    /// An emulated bus inside the process, with a host on it.
-    Emulated,
+    /// An emulated bus inside the process, with a host on it; and its scene, where there is one.
+    Emulated(Option<PathBuf>),
 }
 
 impl PortWord {
@@ -59,7 +59,7 @@ impl PortWord {
     /// Whether what is sent there can reach hardware. Told before anything is opened.
     pub(crate) fn reality(&self) -> Reality {
         match self.place {
-            Place::Pty(_) | Place::Emulated => Reality::Own,
+            Place::Pty(_) | Place::Emulated(_) => Reality::Own,
             Place::Path(_) | Place::Tcp(_) | Place::Stdin | Place::File(_) => Reality::Real,
         }
     }
@@ -97,8 +97,7 @@ impl FromStr for PortWord {
             }
             "pty" => path(Place::Pty)?,
             "file" => path(Place::File)?,
-            "emu" if rest.is_empty() => Place::Emulated,
-            "emu" => return Err(format!("emu: takes nothing behind it, not {rest}")),
+            "emu" => Place::Emulated((!rest.is_empty()).then(|| PathBuf::from(rest))),
             _ if Path::new(word).exists() => Place::Path(PathBuf::from(word)),
             _ => return Err(format!("no kind of port is called {kind}: {KINDS}")),
         };
@@ -237,8 +236,8 @@ pub(crate) fn listen(word: &PortWord, options: &Options, clock: Clock) -> anyhow
             let what = format!("{}, a pseudo-terminal of our own", link.display());
             Ok(Opened::new(pty, what))
         }
-        Place::Emulated => {
-            let (tap, what) = embedded::start(clock)?;
+        Place::Emulated(scene) => {
+            let (tap, what) = embedded::start(scene.as_deref(), clock)?;
             Ok(Opened::new(tap, what))
         }
     }
@@ -272,7 +271,9 @@ pub(crate) fn speak(
         Place::Path(path) | Place::File(path) => {
             bail!("{}: nothing can be sent to a file; give a port", printable(path))
         }
-        Place::Emulated => bail!("emu: has a host of its own; run `k485 emulate`, and send there"),
+        Place::Emulated(_) => {
+            bail!("emu: has a host of its own; run `k485 emulate`, and send there")
+        }
         Place::Stdin => bail!("nothing can be sent to stdin; give a port"),
     }
 }
@@ -384,7 +385,8 @@ mod tests {
         assert_eq!(place("-"), Place::Stdin);
         assert_eq!(place("file:a=b:c"), Place::File("a=b:c".into()));
         assert_eq!(place("pty:/tmp/bus"), Place::Pty("/tmp/bus".into()));
-        assert_eq!(place("emu:"), Place::Emulated);
+        assert_eq!(place("emu:"), Place::Emulated(None));
+        assert_eq!(place("emu:bus.toml"), Place::Emulated(Some("bus.toml".into())));
     }
 
     #[test]

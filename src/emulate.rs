@@ -12,13 +12,20 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
+use k485_emulator::scene::Scene;
 use k485_emulator::serve::Server;
 use k485_emulator::{Auto, AutoConfig, Bus, BusConfig, DeviceId, World};
-use k485_link::{BAUD, Clock};
+use k485_link::Clock;
+use k485_link::fault::Faults;
+use k485_proto::dialect::K2;
+use k485_proto::record::Time;
 use serde::Serialize;
 
 use self::endpoints::Endpoints;
-use self::setup::Setup;
+use crate::fault_args::{self, FaultArgs};
+
+/// Keeps the chance of faults apart from that of the devices.
+const FAULTS: u64 = 0x4641;
 
 /// What `k485 emulate` takes.
 #[derive(Debug, clap::Args)]
@@ -35,6 +42,8 @@ Examples:
   k485 emulate --auto --toolhead-file /tmp/toolhead
   k485 emulate --boxes 4 --pty /tmp/cfs --tcp 127.0.0.1:4850
   k485 emulate --pty /tmp/host --pty /tmp/sniffer &  k485 sniff /tmp/sniffer
+  k485 scene init > bus.toml && k485 emulate bus.toml
+  k485 emulate --fault 'drop if func==0x10 p=0.1' --chaos 2
   k485 emulate --transmit /dev/ttyUSB0        boxes for a printer that has none
 
 Exit codes: 0 ended by Ctrl-C; 1 it failed; 2 wrong command line; 6 refused: a device answers on the
@@ -54,6 +63,8 @@ pub(crate) struct Args {
     setup: setup::SetupArgs,
     #[command(flatten)]
     line: LineArgs,
+    #[command(flatten, next_help_heading = "Faults")]
+    faults: FaultArgs,
     /// Play extruder and cutter from what the bus carries, so that a host without a printer
     /// finishes loads and unloads
     #[arg(long, help_heading = "Printer")]
@@ -70,12 +81,13 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Wires")]
 pub(crate) struct LineArgs {
-    /// The bus's speed: bytes take their time at it, and a client at another one hears garbage
-    #[arg(short, long, default_value_t = BAUD, value_parser = clap::value_parser!(u32).range(300..=4_000_000))]
-    baud: u32,
-    /// From a device's decision to answer to its first byte, in ms
-    #[arg(long, value_name = "MS", default_value_t = 1.5, value_parser = turnaround)]
-    turnaround: f64,
+    /// The bus's speed, by default 230400: bytes take their time at it, and a client at another one
+    /// hears garbage
+    #[arg(short, long, value_parser = clap::value_parser!(u32).range(300..=4_000_000))]
+    baud: Option<u32>,
+    /// From a device's decision to answer to its first byte, in ms; 1.5 by default
+    #[arg(long, value_name = "MS", value_parser = turnaround)]
+    turnaround: Option<f64>,
     /// Answer at once: neither turnaround nor byte times
     #[arg(long)]
     fast: bool,
@@ -90,9 +102,15 @@ fn turnaround(text: &str) -> Result<f64, String> {
 }
 
 impl LineArgs {
-    fn config(&self) -> BusConfig {
-        let turnaround = (self.turnaround * 1e6) as i64;
-        BusConfig { baud: self.baud, turnaround, fast: self.fast, echo: self.echo }
+    /// The scene's line, where there is a scene, but for what was given.
+    fn config(&self, scene: Option<&Scene>) -> BusConfig {
+        let scene = scene.map_or_else(BusConfig::default, Scene::bus);
+        BusConfig {
+            baud: self.baud.unwrap_or(scene.baud),
+            turnaround: self.turnaround.map_or(scene.turnaround, |ms| (ms * 1e6) as i64),
+            fast: self.fast || scene.fast,
+            echo: self.echo || scene.echo,
+        }
     }
 }
 
@@ -109,10 +127,12 @@ struct Told {
 
 /// Plays the bus until Ctrl-C.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let config = args.line.config();
     // What is wrong with the command line ends it before anything is opened.
-    let Setup { world, seed } = args.setup.setup(k485_proto::record::Time(0))?;
-    let played: Vec<u8> = played(&world);
+    let setup = args.setup.read()?;
+    let config = args.line.config(setup.scene.as_ref());
+    let mut rules = setup.scene.as_ref().map(|scene| scene.rules().to_vec()).unwrap_or_default();
+    rules.extend(args.faults.rules(&K2)?);
+    let played = played(&setup.world(Time(0))?);
     let serial = endpoints::claim(&args.transmit, config.baud, &played)?;
     let serial = match serial {
         Ok(serial) => serial,
@@ -123,10 +143,16 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let clock = Clock::new();
     let began = clock.now();
-    let setup = setup::SetupArgs { seed: Some(seed), ..args.setup.clone() };
-    let Setup { world, .. } = setup.setup(began)?;
+    let world = setup.world(began)?;
     let devices = setup::told(&world);
     let mut bus = Bus::new(world, config.clone());
+    if let Some(scene) = &setup.scene {
+        bus = bus.with_timeline(scene.timeline(began), scene.dialect());
+    }
+    if !rules.is_empty() {
+        // Apart from the devices' chance.
+        bus = bus.with_faults(Faults::new(rules, &K2, setup.seed ^ FAULTS));
+    }
     if args.auto {
         bus = bus.with_auto(Auto::new(AutoConfig::default()));
     }
@@ -148,8 +174,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let handle = server.handle();
     ctrlc::set_handler(move || handle.stop()).context("cannot watch for Ctrl-C")?;
-    let told =
-        Told { endpoints, baud: config.baud, fast: config.fast, echo: config.echo, seed, devices };
+    let told = Told {
+        endpoints,
+        baud: config.baud,
+        fast: config.fast,
+        echo: config.echo,
+        seed: setup.seed,
+        devices,
+    };
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{}", serde_json::to_string(&told)?)?;
     stdout.flush()?;
@@ -157,6 +189,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     eprintln!("k485: {}; Ctrl-C ends", told.summary());
     let ran = server.run_here();
     eprintln!("k485: {}", carried(&server, clock.now().since(began)));
+    for line in server.bus().faults().into_iter().flat_map(fault_args::report) {
+        eprintln!("k485: {line}");
+    }
     // Removes the link files.
     drop(server);
     ran?;

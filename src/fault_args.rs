@@ -75,7 +75,10 @@ mod tests {
     fn what_is_wrong_names_the_rule() {
         let error = args(&["--fault", "dropp"]).unwrap().rules(&K2).unwrap_err();
         let said = format!("{error:#}");
-        assert_eq!(said, "--fault 'dropp': no kind of fault is named \"dropp\"; did you mean drop?");
+        assert_eq!(
+            said,
+            "--fault 'dropp': no kind of fault is named \"dropp\"; did you mean drop?"
+        );
         for level in ["0", "6", "x"] {
             assert!(args(&["--chaos", level]).is_err(), "{level}");
         }

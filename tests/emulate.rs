@@ -341,3 +341,24 @@ fn sniff_shows_an_embedded_bus_with_a_load() {
     let _ = child.wait();
     assert!(wanted.is_empty(), "never seen: {wanted:?}");
 }
+
+#[test]
+fn a_scene_is_played_and_faults_strike() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, scene) = (link(&folder, "bus"), link(&folder, "scene.toml"));
+    fs::write(&scene, "seed = 9\n[bus]\nfast = true\n[[box]]\naddress = 2\n").unwrap();
+    let emulator = Emulator::start(&[&scene, "--pty", &path, "--fault", "drop if func==0x0f"]);
+    assert_eq!((&emulator.told["seed"], &emulator.told["fast"]), (&9.into(), &true.into()));
+    let mut client = Client::open(&path, 230_400);
+    assert_eq!(client.ask(2, 0xff, 0x08, &[0])[5], 0);
+    client.send(2, 0xff, 0x0f, &[0]);
+    assert!(client.read(1, Duration::from_millis(300)).is_empty());
+    drop(client);
+    let said = emulator.end();
+    assert!(said.contains("struck 1 of 1"), "{said}");
+
+    fs::write(&scene, "[[box]]\nadress = 2\n").unwrap();
+    let output = command(&[&scene]).output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && error.contains("address"), "{error}");
+}

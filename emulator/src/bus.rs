@@ -11,13 +11,18 @@
 //! No I/O and no clock: the time is an argument, and whoever drives the bus advances it to
 //! [`Bus::next_event`].
 
+mod story;
 mod wire;
 
+use k485_link::fault::Faults;
+use k485_proto::dialect::Dialect;
 use k485_proto::record::Time;
 
 use crate::auto::Auto;
 use crate::hand::{Hand, HandError};
+use crate::scene::Timeline;
 use crate::world::{DeviceId, World};
+use story::{Spoiled, Story};
 use wire::{Burst, Wire};
 
 /// How a bus behaves.
@@ -124,6 +129,8 @@ pub struct Bus {
     endpoints: Vec<bool>,
     guests: Vec<Box<dyn Guest + Send>>,
     auto: Option<Auto>,
+    story: Option<Story>,
+    spoiled: Option<Spoiled>,
     heard: Vec<Heard>,
     toolhead: bool,
     changes: Vec<Toolhead>,
@@ -137,15 +144,16 @@ impl Bus {
         let wire = Wire::new((!config.fast).then_some(config.baud));
         let (now, toolhead) = (world.now(), world.toolhead());
         let (heard, changes, tally) = (Vec::new(), Vec::new(), Tally::default());
-        let (guests, auto) = (Vec::new(), None);
         Bus {
             config,
             world,
             wire,
             now,
             endpoints: Vec::new(),
-            guests,
-            auto,
+            guests: Vec::new(),
+            auto: None,
+            story: None,
+            spoiled: None,
             heard,
             toolhead,
             changes,
@@ -158,6 +166,26 @@ impl Bus {
     pub fn with_auto(mut self, auto: Auto) -> Bus {
         self.auto = Some(auto);
         self
+    }
+
+    /// What happens later of itself, or on what the bus carries.
+    #[must_use]
+    pub fn with_timeline(mut self, timeline: Timeline, dialect: &'static Dialect) -> Bus {
+        self.story = Some(Story::new(timeline, dialect));
+        self
+    }
+
+    /// What is said passes these faults before it is on the wire.
+    #[must_use]
+    pub fn with_faults(mut self, faults: Faults) -> Bus {
+        self.spoiled = Some(Spoiled::new(faults));
+        self
+    }
+
+    /// The faults, and what each did.
+    #[must_use]
+    pub fn faults(&self) -> Option<&Faults> {
+        self.spoiled.as_ref().map(|spoiled| &spoiled.faults)
     }
 
     /// How it behaves.
@@ -212,8 +240,18 @@ impl Bus {
     pub fn say(&mut self, endpoint: EndpointId, bytes: &[u8], at: Time) {
         self.advance(at);
         self.tally.asked += bytes.len() as u64;
-        self.wire.talk(Talker::Endpoint(endpoint), bytes.to_vec(), self.now);
+        self.talk(Talker::Endpoint(endpoint), bytes.to_vec(), 0);
         self.advance(self.now);
+    }
+
+    /// Somebody's bytes go onto the wire in so many ns, past the faults.
+    fn talk(&mut self, who: Talker, bytes: Vec<u8>, wait: i64) {
+        let Some(spoiled) = &mut self.spoiled else {
+            return self.wire.talk(who, bytes, Time(self.now.0.saturating_add(wait)));
+        };
+        for (who, bytes, at) in spoiled.pass(who, &bytes, self.now) {
+            self.wire.talk(who, bytes, Time(at.0.saturating_add(wait)));
+        }
     }
 
     /// When all that an endpoint has said will have been on the wire: who says more before then
@@ -244,7 +282,10 @@ impl Bus {
         let world = self.world.next_event().map(later);
         let guests = self.guests.iter().filter_map(|guest| guest.next_event());
         let auto = self.auto.as_ref().and_then(Auto::next_event);
-        [world, self.wire.next_event(), auto].into_iter().flatten().chain(guests).min()
+        let story = self.story.as_ref().and_then(Story::next_event);
+        let spoiled = self.spoiled.as_ref().and_then(Spoiled::next_event);
+        let all = [world, self.wire.next_event(), auto, story, spoiled];
+        all.into_iter().flatten().chain(guests).min()
     }
 
     /// Does all that is due until `to`. An earlier time is taken for the latest.
@@ -271,11 +312,23 @@ impl Bus {
         while let Some(burst) = self.wire.take(self.now) {
             self.deliver(&burst);
         }
-        if let Some(auto) = &mut self.auto {
-            for hand in auto.due(self.now, &self.world) {
-                // What cannot be done is not done; an automaton has nobody to tell.
-                let _ = self.world.act(&hand);
+        let mut hands = Vec::new();
+        if let Some(spoiled) = &mut self.spoiled {
+            for (who, bytes, at) in spoiled.advance(self.now) {
+                self.wire.talk(who, bytes, at);
             }
+            hands.extend(spoiled.hands(self.now, &self.world));
+        }
+        if let Some(auto) = &mut self.auto {
+            hands.extend(auto.due(self.now, &self.world));
+        }
+        if let Some(story) = &mut self.story {
+            hands.extend(story.due(self.now));
+        }
+        for hand in hands {
+            // What cannot be done is not done; an automaton has nobody to tell, and a scene is
+            // checked.
+            let _ = self.world.act(&hand);
             self.collect();
         }
         for place in 0..self.guests.len() {
@@ -291,7 +344,7 @@ impl Bus {
         }
         if let Some(bytes) = self.guests[place].say(self.now) {
             self.tally.asked += bytes.len() as u64;
-            self.wire.talk(Talker::Guest(place), bytes, self.now);
+            self.talk(Talker::Guest(place), bytes, 0);
         }
     }
 
@@ -301,8 +354,8 @@ impl Bus {
         for (id, said) in self.world.said() {
             self.tally.answers += 1;
             self.tally.answered += said.bytes.len() as u64;
-            let at = Time(said.at.0.saturating_add(turnaround)).max(self.now);
-            self.wire.talk(Talker::Device(id), said.bytes, at);
+            let wait = Time(said.at.0.saturating_add(turnaround)).since(self.now).max(0);
+            self.talk(Talker::Device(id), said.bytes, wait);
         }
         let filament = self.world.toolhead();
         if filament != self.toolhead {
@@ -355,6 +408,10 @@ impl Bus {
         }
         if let Some(auto) = &mut self.auto {
             auto.heard(&common, burst.end);
+        }
+        if let Some(story) = &mut self.story {
+            let direction = (!collided).then(|| story::direction(burst.talks[0].who));
+            story.heard(&common, direction, burst.end);
         }
         self.collect();
     }

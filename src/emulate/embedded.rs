@@ -1,31 +1,37 @@
 //! `emu:`: a bus inside the process, with a host that assigns the boxes, polls them, and loads one
 //! slot after the other.
 
+use std::path::Path;
 use std::thread;
 
 use anyhow::{Context, anyhow, bail};
 use k485_emulator::guest::HostGuest;
+use k485_emulator::scene::Scene;
 use k485_emulator::serve::Server;
 use k485_emulator::{Bus, BusConfig, World};
 use k485_link::{Clock, Hear};
 use k485_proto::host::engine::{Config, Job};
 use k485_proto::slot::Slot;
 
-use super::setup::{Setup, SetupArgs};
+use super::setup::SetupArgs;
 
 /// From one job to the next, in ms.
 const PAUSE: u32 = 20_000;
 
 /// Starts such a bus, on a thread that ends with whoever hears it; and what it is, in words.
-pub(crate) fn start(clock: Clock) -> anyhow::Result<(impl Hear + 'static, String)> {
+pub(crate) fn start(
+    scene: Option<&Path>,
+    clock: Clock,
+) -> anyhow::Result<(impl Hear + 'static, String)> {
     let now = clock.now();
-    let Setup { world, seed } = SetupArgs::default().setup(now)?;
-    let what = format!(
-        "emu:, {} boxes and a host inside this process, seed {seed}",
-        world.plant().boxes()
-    );
+    let args = scene.map_or_else(SetupArgs::default, |path| SetupArgs::of_scene(path.to_owned()));
+    let setup = args.read()?;
+    let world = setup.world(now)?;
+    let boxes = world.plant().boxes();
+    let what = format!("emu:, {boxes} boxes and a host inside this process, seed {}", setup.seed);
     let (first, again) = jobs(&world)?;
-    let config = BusConfig::default();
+    let scene = setup.scene;
+    let config = scene.as_ref().map_or_else(BusConfig::default, Scene::bus);
     // Shorter than the vendor's host, where a printer heats and moves meanwhile; and it does not wait
     // an hour for a box that is gone.
     let host =
@@ -34,6 +40,10 @@ pub(crate) fn start(clock: Clock) -> anyhow::Result<(impl Hear + 'static, String
     let (sender, ready) = std::sync::mpsc::channel();
     let run = move || {
         let mut bus = Bus::new(world, config);
+        if let Some(scene) = &scene {
+            bus = bus.with_timeline(scene.timeline(now), scene.dialect());
+            bus = bus.with_faults(scene.faults());
+        }
         bus.invite(Box::new(guest));
         let mut server = Server::new(bus, clock);
         let _ = sender.send(server.add_tap());

@@ -1,16 +1,21 @@
 //! What is on an emulated bus, from the command line.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use k485_emulator::device::boxes::BoxConfig;
 use k485_emulator::device::motor::MotorConfig;
 use k485_emulator::plant::Port;
+use k485_emulator::scene::Scene;
 use k485_emulator::{SpoolSpec, World};
 use k485_proto::address::Address;
+use k485_proto::dialect::K2;
 use k485_proto::record::Time;
 use k485_proto::slot::Slot;
 use serde::Serialize;
+
+use crate::scene;
 
 /// Where a preloaded filament waits, in mm from the inlet: just before the hub's sensor.
 const PRELOADED: f64 = 290.0;
@@ -29,32 +34,61 @@ const SPOOLS: [(&str, Option<(&str, &str)>); 7] = [
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Devices")]
 pub(crate) struct SetupArgs {
+    /// What is on the bus and what happens there (`k485 scene init` writes one, docs/scene.md); by
+    /// default two boxes with filament, and the motors 81 to 84
+    #[arg(value_name = "SCENE.toml", help_heading = "Arguments")]
+    scene: Option<PathBuf>,
     /// How many boxes there are, each with filament in some slots; beside them the motors 81 to 84
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=4))]
-    pub(super) boxes: u8,
+    #[arg(conflicts_with = "scene")]
+    boxes: u8,
     /// The seed of all chance: the same seed and the same requests give the same bytes
     #[arg(long)]
-    pub(super) seed: Option<u64>,
+    seed: Option<u64>,
 }
 
 impl Default for SetupArgs {
     fn default() -> SetupArgs {
-        SetupArgs { boxes: 2, seed: None }
+        SetupArgs { scene: None, boxes: 2, seed: None }
     }
 }
 
-/// A world, ready to be served.
+/// What will be on a bus.
 pub(crate) struct Setup {
-    /// What is on the bus.
-    pub(crate) world: World,
-    /// The seed that it was made with.
+    /// The scene, where one was given; its seed is [`Setup::seed`].
+    pub(crate) scene: Option<Scene>,
+    /// The seed of all chance.
     pub(crate) seed: u64,
+    boxes: u8,
 }
 
 impl SetupArgs {
+    /// The setup of a scene.
+    pub(crate) fn of_scene(scene: PathBuf) -> SetupArgs {
+        SetupArgs { scene: Some(scene), ..SetupArgs::default() }
+    }
+
+    /// Reads the scene, where there is one.
+    pub(crate) fn read(&self) -> anyhow::Result<Setup> {
+        let mut scene = self.scene.as_deref().map(|path| scene::load(path, &K2)).transpose()?;
+        let seed = match &mut scene {
+            Some(scene) => {
+                scene.layout.seed = self.seed.unwrap_or(scene.layout.seed);
+                scene.layout.seed
+            }
+            None => self.seed.unwrap_or_else(chance),
+        };
+        Ok(Setup { scene, seed, boxes: self.boxes })
+    }
+}
+
+impl Setup {
     /// The world at its start.
-    pub(crate) fn setup(&self, now: Time) -> anyhow::Result<Setup> {
-        let seed = self.seed.unwrap_or_else(chance);
+    pub(crate) fn world(&self, now: Time) -> anyhow::Result<World> {
+        if let Some(scene) = &self.scene {
+            return Ok(scene.build(now));
+        }
+        let seed = self.seed;
         let mut world = World::new(now, (1..=self.boxes).map(config).collect(), seed);
         for address in 0x81..=0x84 {
             let address = Address(address);
@@ -71,7 +105,7 @@ impl SetupArgs {
                 world.plant_mut().place(port, spool.spool()?, PRELOADED);
             }
         }
-        Ok(Setup { world, seed })
+        Ok(world)
     }
 }
 

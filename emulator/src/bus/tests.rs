@@ -216,3 +216,30 @@ fn the_number_of_an_endpoint_that_left_is_given_out_anew() {
     assert!(bus.heard().iter().all(|heard| heard.endpoint == b));
     assert_eq!(bus.connect(), a);
 }
+
+#[test]
+fn a_scene_acts_on_what_the_bus_carries_and_faults_spoil_it() {
+    use crate::scene::Scene;
+    use k485_proto::dialect::K2;
+
+    let text = "[[box]]\naddress = 1\n\
+        [[event]]\nwhen = \"func==0xa2 && request\"\nafter = \"1s\"\ndo = \"toolhead\"\nshows = \"on\"\n\
+        [[fault]]\nkind = \"drop\"\nwhen = \"func==0x0a && response\"\n";
+    let scene = Scene::from_toml(text, &K2).unwrap();
+    let mut bus = Bus::new(scene.build(Time(0)), scene.bus())
+        .with_timeline(scene.timeline(Time(0)), scene.dialect())
+        .with_faults(scene.faults());
+    let host = bus.connect();
+    bus.say(host, &ONLINE, ms(1000));
+    bus.advance(ms(1500));
+    assert_eq!(bus.heard().len(), 1);
+    assert!(bus.toolhead_changes().is_empty());
+    bus.advance(ms(2100));
+    assert_eq!(bus.toolhead_changes().len(), 1);
+    bus.say(host, &frame(1, 0xff, 0x0a, &[]), ms(3000));
+    bus.advance(ms(4000));
+    assert!(bus.heard().is_empty(), "the reply was dropped");
+    let struck: Vec<u64> =
+        bus.faults().unwrap().counts().map(|(_, counts)| counts.struck).collect();
+    assert_eq!(struck, [1]);
+}

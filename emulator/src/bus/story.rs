@@ -1,0 +1,150 @@
+//! What a scene brings: events at their times and on what the bus carries, and faults.
+
+use std::sync::Arc;
+
+use k485_link::fault::{Befalls, Effect, Faults, Passed};
+use k485_proto::deframer::Deframer;
+use k485_proto::dialect::Dialect;
+use k485_proto::exchange::Pairer;
+use k485_proto::record::{Direction, Record, Time};
+
+use super::{EndpointId, Talker};
+use crate::hand::Hand;
+use crate::scene::Timeline;
+use crate::world::World;
+
+/// After so much silence nothing continues a frame.
+const SILENCE: i64 = 120 * Time::MILLISECOND;
+
+/// A timeline, and what it is told of the bus.
+#[derive(Debug)]
+pub(super) struct Story {
+    timeline: Timeline,
+    pairer: Pairer,
+    deframer: Deframer,
+    last: Time,
+    bus: Arc<str>,
+}
+
+impl Story {
+    pub(super) fn new(timeline: Timeline, dialect: &'static Dialect) -> Story {
+        let (pairer, bus) = (Pairer::with_dialect(dialect), Arc::from(""));
+        Story { timeline, pairer, deframer: Deframer::new(), last: Time(i64::MIN), bus }
+    }
+
+    /// The bus carried these bytes; the direction is that of whoever talked alone.
+    pub(super) fn heard(&mut self, mut bytes: &[u8], dir: Option<Direction>, at: Time) {
+        let mut records = Vec::new();
+        if at.since(self.last) > SILENCE {
+            while let Some(span) = self.deframer.idle() {
+                records.push(Record::of_span(&span));
+            }
+        }
+        self.last = at;
+        while let Some(span) = self.deframer.pull(&mut bytes) {
+            records.push(Record { dir, ..Record::of_span(&span) });
+        }
+        for record in records {
+            self.pairer.push(Record { time: Some(at), bus: Arc::clone(&self.bus), ..record });
+        }
+        self.pairer.tick(at);
+        while let Some(seen) = self.pairer.pull() {
+            self.timeline.observe(&seen, at);
+        }
+    }
+
+    pub(super) fn next_event(&self) -> Option<Time> {
+        self.timeline.next_event()
+    }
+
+    pub(super) fn due(&mut self, now: Time) -> Vec<Hand> {
+        self.timeline.due(now)
+    }
+}
+
+/// Faults between those who talk and the wire.
+pub(super) struct Spoiled {
+    pub(super) faults: Faults,
+    /// Who talked last towards the devices, and towards the host: what is held back is theirs.
+    last: [Talker; 2],
+    /// When boxes that are off come back.
+    back: Vec<(Time, usize)>,
+}
+
+/// Nobody: what a fault says by itself.
+const NOBODY: Talker = Talker::Endpoint(EndpointId(usize::MAX));
+
+impl Spoiled {
+    pub(super) fn new(faults: Faults) -> Spoiled {
+        Spoiled { faults, last: [NOBODY; 2], back: Vec::new() }
+    }
+
+    /// What becomes of what somebody says now: who says what, and when.
+    pub(super) fn pass(
+        &mut self,
+        who: Talker,
+        bytes: &[u8],
+        now: Time,
+    ) -> Vec<(Talker, Vec<u8>, Time)> {
+        let direction = direction(who);
+        self.last[usize::from(direction == Direction::Response)] = who;
+        let passed = self.faults.pass(bytes, direction, now);
+        passed.into_iter().map(|passed| self.talks(passed, Some(direction))).collect()
+    }
+
+    /// What was held back until now, and what faults say by themselves.
+    pub(super) fn advance(&mut self, now: Time) -> Vec<(Talker, Vec<u8>, Time)> {
+        let passed = self.faults.advance(now);
+        passed.into_iter().map(|passed| self.talks(passed, None)).collect()
+    }
+
+    fn talks(&self, passed: Passed, sent: Option<Direction>) -> (Talker, Vec<u8>, Time) {
+        let echo = sent.is_some_and(|sent| sent != passed.direction);
+        let last = self.last[usize::from(passed.direction == Direction::Response)];
+        (if echo { NOBODY } else { last }, passed.bytes, passed.at)
+    }
+
+    pub(super) fn next_event(&self) -> Option<Time> {
+        let back = self.back.iter().map(|(at, _)| *at);
+        self.faults.next_event().into_iter().chain(back).min()
+    }
+
+    /// What befalls devices now, as hands. Being offline or busy is a plug that is out for a while
+    /// only where nothing but a start can follow; else the faults themselves keep what is said from
+    /// the device.
+    pub(super) fn hands(&mut self, now: Time, world: &World) -> Vec<Hand> {
+        let mut hands = Vec::new();
+        for Effect { device, what, .. } in self.faults.effects() {
+            let units = (0..world.plant().boxes()).filter(|unit| {
+                world.filament_box(*unit).is_some_and(|found| found.address() == device)
+            });
+            for unit in units {
+                match what {
+                    Befalls::Reset => hands.push(Hand::Reset { unit: unit + 1 }),
+                    Befalls::SlowBoot { ns } => {
+                        // A loader that takes its time is silent for whoever asks the application.
+                        hands.push(Hand::Unplug { unit: unit + 1 });
+                        self.back.push((Time(now.0.saturating_add(ns)), unit + 1));
+                    }
+                    Befalls::Busy { .. } | Befalls::Offline { .. } => {}
+                }
+            }
+        }
+        self.back.retain(|(at, unit)| {
+            let due = *at <= now;
+            if due {
+                hands.push(Hand::Plug { unit: *unit });
+            }
+            !due
+        });
+        hands
+    }
+}
+
+/// Which way somebody's bytes go.
+pub(super) fn direction(who: Talker) -> Direction {
+    match who {
+        Talker::Device(_) => Direction::Response,
+        Talker::Endpoint(_) | Talker::Guest(_) => Direction::Request,
+    }
+}
