@@ -10,7 +10,7 @@ use k485_emulator::device::belt::BeltConfig;
 use k485_emulator::device::boxes::BoxConfig;
 use k485_emulator::device::motor::MotorConfig;
 use k485_emulator::hand::{Buffer, Part, Sensor, Shows};
-use k485_emulator::plant::SLOTS;
+use k485_emulator::plant::{Drive, SLOTS};
 use k485_emulator::{Hand, SpoolSpec, World};
 use k485_link::Faults;
 use k485_link::fault::{Rule, chaos};
@@ -235,6 +235,18 @@ fn recover_box(bench: &mut Bench, unit: usize) -> Result<(), TestCaseError> {
     for (func, data) in [(0x10, &[1, 3, 0][..]), (0x04, &[0, 1]), (0x0d, &[0, 0])] {
         ask(bench, addr, 0xff, func, data);
     }
+    // A feeder that runs back would throw out again what a hand puts in.
+    let mut quiet = 0;
+    for _ in 0..300 {
+        bench.wait(Time::SECOND);
+        let path = bench.world.plant().path(unit);
+        let stands = path.hub == Drive::Stop && path.feeders == [Drive::Stop; SLOTS];
+        quiet = if stands { quiet + 1 } else { 0 };
+        if quiet == 16 {
+            break;
+        }
+    }
+    prop_assert_eq!(quiet, 16, "a motor never stops: {:?}", bench.world.filament_box(unit));
     let slot = slot_of(addr, 0);
     bench.hand(&Hand::Insert { slot, spool: SpoolSpec::default() });
     bench.wait(30 * Time::SECOND);

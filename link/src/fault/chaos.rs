@@ -11,7 +11,7 @@ pub const WILDEST: u8 = 5;
 
 /// What each level adds to those below it.
 const LEVELS: [&[&str]; WILDEST as usize] = [
-    // A bus of a healthy printer: a frame in some thousands is late or lost.
+    // A healthy bus: a reply in a hundred is late, a frame in a thousand lost.
     &["delay 5ms jitter=20ms dir=response p=0.01", "drop p=0.001"],
     // Long wires.
     &[

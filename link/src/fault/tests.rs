@@ -219,6 +219,19 @@ fn a_babbler_without_a_reply_is_noise() {
     assert!(noise.len() == 1 && (1..=16).contains(&noise[0].bytes.len()), "{noise:?}");
 }
 
+/// The page tells every kind, every field and every rule of chaos.
+#[test]
+fn the_page_is_complete() {
+    let page = include_str!("../../../docs/faults.md");
+    let told = |word: &str| page.contains(&format!("`{word}`"));
+    for word in KINDS.iter().map(|k| k.name).chain(FIELDS.iter().map(|f| f.name)) {
+        assert!(told(word), "{word}");
+    }
+    for rule in chaos_text(WILDEST) {
+        assert!(told(rule), "{rule}");
+    }
+}
+
 #[test]
 fn every_level_of_chaos_is_rules() {
     let mut fewer = 0;
