@@ -41,6 +41,7 @@ A serial port is opened for reading only, and RTS and DTR go to the receive leve
 goes away is waited for. Ctrl-C ends it with a summary.
 
 Examples:
+  k485 sniff emu:                          no hardware at hand? a bus to look at
   k485 sniff /dev/ttyUSB0
   k485 sniff /dev/ttyUSB0 --baud auto
   k485 sniff /dev/ttyUSB0 -F 'status!=OK || noise'
@@ -54,7 +55,8 @@ Examples:
 Exit codes: 0 done; 1 a port could not be opened, or not everything could be kept; 2 wrong command
 line.")]
 pub(crate) struct Args {
-    /// A serial port, a pseudo-terminal, tcp:HOST:PORT, - (stdin), or a capture to play
+    /// A serial port, a pseudo-terminal, tcp:HOST:PORT, - (stdin), a capture to play, or emu: for an
+    /// emulated bus with a host on it
     #[arg(required_unless_present = "ports", conflicts_with = "ports")]
     port: Option<PortWord>,
     /// A port with a name for its bus; several are heard together, merged by time

@@ -11,20 +11,23 @@ use k485_proto::slot::Slot;
 use crate::bus::{BusConfig, Guest};
 use crate::hand::Hand;
 
+/// Whoever is told what happens.
+type OnEvent = Box<dyn FnMut(&Event, Time) + Send>;
+
 /// A host that does jobs, and whoever moves extruder and cutter for it.
 pub struct HostGuest {
     host: Host,
     /// What a byte takes on the wire, in ns.
     byte: i64,
     jobs: VecDeque<Job>,
-    /// Whether a job that is done is put behind the others again.
-    again: bool,
+    /// The jobs that are put behind the others when all are begun.
+    again: Vec<Job>,
     /// Between two jobs, in ns.
     pause: i64,
     /// When the next job may begin.
     free: Time,
     next: Option<Time>,
-    on_event: Box<dyn FnMut(&Event, Time) + Send>,
+    on_event: OnEvent,
 }
 
 impl HostGuest {
@@ -36,7 +39,7 @@ impl HostGuest {
             host: Host::new(config, now),
             byte,
             jobs: VecDeque::new(),
-            again: false,
+            again: Vec::new(),
             pause: 0,
             free: now,
             next: Some(now),
@@ -44,10 +47,10 @@ impl HostGuest {
         }
     }
 
-    /// The jobs that it does, as soon as the boxes are there; with `again` over and over. So many ms
-    /// pass after each.
+    /// The jobs that it does, as soon as the boxes of all of them are there; behind them those of
+    /// `again`, over and over. So many ms pass after each.
     #[must_use]
-    pub fn with_jobs(mut self, jobs: Vec<Job>, again: bool, pause_ms: u32) -> HostGuest {
+    pub fn with_jobs(mut self, jobs: Vec<Job>, again: Vec<Job>, pause_ms: u32) -> HostGuest {
         (self.jobs, self.again) = (jobs.into(), again);
         self.pause = i64::from(pause_ms) * Time::MILLISECOND;
         self
@@ -66,18 +69,21 @@ impl HostGuest {
             return;
         }
         let Some(job) = self.jobs.front().copied() else { return };
+        // While a box is greeted a feed in another one misses its polls, as on a real bus.
         let ready = |slot: Slot| self.host.is_ready(Address(slot.device));
-        let ready = match job {
-            Job::Load(slot) | Job::Unload(slot) => ready(slot),
-            Job::Change { from, to } => ready(from) && ready(to),
+        let all = self.jobs.iter().chain(&self.again);
+        let ready = |job: &Job| match job {
+            Job::Load(slot) | Job::Unload(slot) => ready(*slot),
+            Job::Change { from, to } => ready(*from) && ready(*to),
         };
-        if !ready {
+        if !all.into_iter().all(ready) {
             return;
         }
         self.jobs.pop_front();
         // One that cannot begin is told as an event.
-        if self.host.start(job, now).is_err() || self.again {
-            self.jobs.push_back(job);
+        let _ = self.host.start(job, now);
+        if self.jobs.is_empty() {
+            self.jobs.extend(&self.again);
         }
         self.free = Time(now.0.saturating_add(self.pause));
     }

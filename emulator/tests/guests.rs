@@ -24,7 +24,7 @@ fn bus(boxes: u8, config: BusConfig, jobs: Vec<Job>) -> (Bus, Arc<Mutex<Vec<Stri
     let told = Arc::clone(&events);
     let host = Config { heartbeat_ms: 2_000, settle_ms: 500, ..Config::default() };
     let guest = HostGuest::new(host, &config, Time(0))
-        .with_jobs(jobs, false, 1_000)
+        .with_jobs(jobs, Vec::new(), 1_000)
         .with_events(move |event: &Event, at| told.lock().unwrap().push(format!("{at} {event}")));
     let mut bus = Bus::new(world, config);
     bus.invite(Box::new(guest));
