@@ -38,6 +38,9 @@ const FILES: [(&str, i64); 6] = [
     ("change_T1A_T2B", 0),
 ];
 
+/// What went wrong with the set-up.
+type Trouble = Box<dyn Error>;
+
 /// How often the toolhead sensor is looked at.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -76,7 +79,7 @@ struct Emulated {
 
 impl Emulated {
     /// So many boxes; gives their identities too.
-    fn new(boxes: usize) -> Result<(Emulated, Vec<[u8; 12]>), Box<dyn Error>> {
+    fn new(boxes: usize) -> Result<(Emulated, Vec<[u8; 12]>), Trouble> {
         let folder = tempfile::tempdir()?;
         let (pty, toolhead) = (folder.path().join("bus"), folder.path().join("toolhead"));
         let mut child = Command::new(env!("CARGO_BIN_EXE_k485"))
@@ -153,7 +156,7 @@ impl Wire for Emulated {
     }
 }
 
-fn play(path: &Path, limit: i64) -> Result<Tally, Box<dyn Error>> {
+fn play(path: &Path, limit: i64) -> Result<Tally, Trouble> {
     let mut lines = script::read(&fs::read_to_string(path)?)?;
     let given = script::identities(&lines);
     let (emulated, own) = Emulated::new(given.len())?;
