@@ -16,7 +16,7 @@ use k485_proto::record::Time;
 
 use crate::player::{Player, Tally, Wire};
 use crate::script::Line;
-use crate::stage;
+use crate::{script, stage};
 
 /// How often the toolhead sensor is looked at.
 const LOOK: Duration = Duration::from_millis(5);
@@ -105,11 +105,7 @@ impl Wire for Live {
 /// Plays what the first so many ns of a transcript show.
 pub(crate) fn play(mut lines: VecDeque<Line>, limit: i64) -> Result<Tally, Box<dyn Error>> {
     let all = lines.clone();
-    let mut time = 0;
-    lines.retain(|line| {
-        time += line.gap + line.waited;
-        time <= limit
-    });
+    script::cut(&mut lines, limit);
     let (live, unassigned) = Live::new(&all, 1)?;
     let mut player = Player::new(live, lines, unassigned);
     player.run();

@@ -8,6 +8,7 @@
 
 mod bench;
 mod engine;
+mod judge;
 mod live;
 mod own;
 mod player;

@@ -10,7 +10,7 @@ use k485_proto::dialect::K2;
 use k485_proto::frame::Frame;
 use k485_proto::host::ask::{Ask, Echo, Ended, Step};
 use k485_proto::host::{Policy, policy};
-use k485_proto::record::{Direction, Time};
+use k485_proto::record::Time;
 
 use crate::script::Line;
 
@@ -49,6 +49,11 @@ pub(crate) trait Wire {
     /// Whether time is the machine's, which may be busy with something else: what comes after its
     /// time-out is counted then, and is no fault.
     fn is_live(&self) -> bool {
+        false
+    }
+
+    /// Whether other slots are filled than the transcript shows.
+    fn is_foreign(&self) -> bool {
         false
     }
 }
@@ -94,33 +99,33 @@ impl fmt::Display for Tally {
 
 /// A feed: whose, and how often it was polled.
 #[derive(Debug, Clone, Copy)]
-struct Feed {
-    device: u8,
-    polls: u32,
+pub(crate) struct Feed {
+    pub(crate) device: u8,
+    pub(crate) polls: u32,
     /// Whether its end has been put first.
-    ending: bool,
+    pub(crate) ending: bool,
     /// What the odometer read last, in mm: it falls while filament goes out.
-    odometer: f32,
+    pub(crate) odometer: f32,
 }
 
 pub(crate) struct Player<W> {
-    wire: W,
+    pub(crate) wire: W,
     lines: VecDeque<Line>,
     /// What has reached the host.
     come: VecDeque<(Time, Vec<u8>)>,
-    feed: Option<Feed>,
+    pub(crate) feed: Option<Feed>,
     loaded: bool,
     /// How often the buffer was full in this load beyond what the transcript shows.
     pushes: u32,
     /// Whether the transcript feeds at all: else the buffer shows what it likes.
-    feeds: bool,
+    pub(crate) feeds: bool,
     /// Whether the other side plays extruder and cutter.
-    auto: bool,
+    pub(crate) auto: bool,
     /// How many boxes have no address.
     unassigned: usize,
     assigned: BTreeSet<u8>,
     /// What mode each box was set to, 00 print or 01 idle, as far as it is known.
-    modes: BTreeMap<u8, u8>,
+    pub(crate) modes: BTreeMap<u8, u8>,
     /// Since when two boxes may introduce themselves at once.
     rivals: Option<Time>,
     /// The function that was asked last: A0 is answered three times.
@@ -389,93 +394,6 @@ impl<W: Wire> Player<W> {
     /// Whether the box that is asked is feeding, and hears nothing but EXTRUDE_PROCESS.
     fn is_deaf(&self, request: &Frame<'_>) -> bool {
         self.feed.is_some_and(|feed| feed.device == request.addr().0) && request.func() != 0x10
-    }
-
-    /// Whether a reply may be. What nobody answered in the transcript may be answered here only
-    /// where somebody can.
-    fn judge(&mut self, line: &Line, request: &Frame<'_>, reply: &Frame<'_>) -> Result<(), String> {
-        let status = reply.status().0;
-        let message = K2.decode(reply, Some(Direction::Response), Some(request));
-        // Of a motor's parameters the host only prints what it is told of operations 4 to 6.
-        let printed = matches!((request.func(), request.data()), (0x06, [4..=6]));
-        if let Some(misfit) = message.misfit.filter(|_| !printed) {
-            return Err(misfit.to_string());
-        }
-        if line.reply.is_none() && request.func() == 0xa3 {
-            return Err("nobody has this address".to_owned());
-        }
-        let expected = line.reply.as_deref().and_then(|raw| Frame::from_bytes(raw).ok());
-        let same = |what: &str, got: &[u8], want: &[u8]| {
-            if got == want { Ok(()) } else { Err(format!("{what} {got:02x?}, not {want:02x?}")) }
-        };
-        match (request.func(), request.data()) {
-            // Who it is.
-            (0xa0 | 0xa2 | 0xa3, _) => {
-                let want = expected.map_or(&[][..], |frame| frame.data());
-                let (got, want) = (reply.data().get(2..), want.get(2..));
-                same("identity", got.unwrap_or_default(), want.unwrap_or_default())?;
-            }
-            _ if !matches!(request.addr().0, 1..=4) => {}
-            (0x08, _) => same("slots", reply.data(), &[line.answered().unwrap_or_default()])?,
-            (0x05, []) if self.feeds && !self.auto => {
-                same("buffer", reply.data(), &[line.answered().unwrap_or_default()])?
-            }
-            (0x0a, []) if status == 0x00 => {
-                let told = [reply.data()[3]];
-                match self.modes.get(&request.addr().0) {
-                    Some(0) => same("state", &told, &[2])?,
-                    // Preloading is idle too.
-                    Some(_) if !matches!(told, [0 | 1]) => same("state", &told, &[0])?,
-                    _ => {}
-                }
-            }
-            (0x10, [_, 5, _]) if matches!(status, 0x00 | 0x0c) => {
-                let bytes = reply.data().first_chunk::<4>().ok_or("no odometer")?;
-                let reads = f32::from_be_bytes(*bytes);
-                if let Some(feed) = &mut self.feed {
-                    if !reads.is_finite() || reads > feed.odometer {
-                        return Err(format!("odometer {reads} after {}", feed.odometer));
-                    }
-                    feed.odometer = reads;
-                }
-            }
-            _ => {}
-        }
-        match (request.func(), request.data()) {
-            _ if !matches!(request.addr().0, 1..=4) => {}
-            // A feed may have met the extruder in the moment in which it reached the sensor.
-            (0x10, [_, 5, _]) if self.wire.toolhead() && status == 0x0c => return Ok(()),
-            (0x0a, _) if status == 0x30 => return Ok(()),
-            // The host's form with two bytes is none of this firmware's.
-            (0x13, [_, _]) if status == 0x01 => return Ok(()),
-            _ => {}
-        }
-        let known = match (request.addr().0, request.func(), request.data()) {
-            // What this firmware does not take.
-            (1..=4, 0x06, _) | (1..=4, 0x07, []) => 0x01,
-            _ => 0x00,
-        };
-        if status == known { Ok(()) } else { Err(format!("STATUS {status:02x}")) }
-    }
-
-    /// What the host knows from now on.
-    fn follow(&mut self, line: &Line) {
-        let (frame, device) = (line.frame(), line.frame().addr().0);
-        match (frame.func(), frame.data()) {
-            (0x04, [_, mode]) => drop(self.modes.insert(device, *mode)),
-            // A motion ends in idle, or in an error that is found out.
-            (0x10 | 0x11, _) => drop(self.modes.remove(&device)),
-            _ => {}
-        }
-        match line.stage() {
-            Some(4) => {
-                let device = line.frame().addr().0;
-                let odometer = f32::INFINITY;
-                self.feed = Some(Feed { device, polls: 0, ending: false, odometer });
-            }
-            Some(0 | 3 | 6) => self.feed = None,
-            _ => {}
-        }
     }
 
     /// What comes though nobody waits for it.

@@ -88,3 +88,50 @@ fn nanos(text: &str) -> Option<i64> {
             + format!("{part:0<9}").get(..9)?.parse::<i64>().ok()?,
     )
 }
+
+/// The identities that the transcript's host gives addresses to, by address.
+#[allow(dead_code, reason = "the tests of the command need it")]
+pub(crate) fn identities(lines: &VecDeque<Line>) -> Vec<[u8; 12]> {
+    let mut identities = std::collections::BTreeMap::new();
+    for line in lines {
+        if let (0xa0, [address, uniid @ ..]) = (line.frame().func(), line.frame().data())
+            && let Ok(uniid) = uniid.try_into()
+        {
+            identities.insert(*address, uniid);
+        }
+    }
+    identities.into_values().collect()
+}
+
+/// Puts other identities in the place of these.
+#[allow(dead_code, reason = "the tests of the command need it")]
+pub(crate) fn rename(lines: &mut VecDeque<Line>, given: &[[u8; 12]], own: &[[u8; 12]]) {
+    let rename = |raw: &[u8]| {
+        let frame = Frame::from_bytes(raw).ok()?;
+        let mut data = frame.data().to_vec();
+        for (given, own) in given.iter().zip(own) {
+            if let Some(at) = data.windows(12).position(|part| part == given) {
+                data[at..at + 12].copy_from_slice(own);
+                return Frame::to_vec(frame.addr(), frame.status(), frame.func(), &data).ok();
+            }
+        }
+        None
+    };
+    for line in lines {
+        if let Some(renamed) = rename(&line.request) {
+            line.request = renamed;
+        }
+        if let Some(renamed) = line.reply.as_deref().and_then(rename) {
+            line.reply = Some(renamed);
+        }
+    }
+}
+
+/// Leaves what happens in the first so many ns.
+pub(crate) fn cut(lines: &mut VecDeque<Line>, limit: i64) {
+    let mut time = 0;
+    lines.retain(|line| {
+        time += line.gap + line.waited;
+        time <= limit
+    });
+}
