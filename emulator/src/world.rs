@@ -11,6 +11,7 @@ use k485_proto::message::motors::{Errors, Warnings};
 use k485_proto::record::Time;
 use k485_proto::slot::Slot;
 
+use crate::Rng;
 use crate::device::belt::{BeltConfig, BeltDevice};
 use crate::device::boxes::{BoxConfig, BoxDevice, Climate};
 use crate::device::motor::{MotorConfig, MotorDevice};
@@ -18,7 +19,6 @@ use crate::device::rack::RackDevice;
 use crate::device::{Device, Said, advance_all};
 use crate::hand::{Buffer, Hand, HandError, Part, Sensor, Shows};
 use crate::plant::{Plant, Port, SensorFault, Spool};
-use crate::Rng;
 
 pub use picture::{BoxPicture, BufferPicture, Picture, SlotPicture};
 
@@ -388,7 +388,13 @@ impl World {
                     if plug && !*plugged {
                         // A new start, so that what happened meanwhile happens to nobody.
                         let config = device.config().clone();
-                        let config = BoxConfig { power_on: now, address: None, odometer: 0.0, printing: None, ..config };
+                        let config = BoxConfig {
+                            power_on: now,
+                            address: None,
+                            odometer: 0.0,
+                            printing: None,
+                            ..config
+                        };
                         **device = BoxDevice::new(config, seed);
                     }
                     *plugged = plug;

@@ -130,12 +130,7 @@ pub struct Section<'t> {
 
 impl<'t> Section<'t> {
     /// The table, with an error for each key that it may not have.
-    pub fn new(
-        table: &'t DeTable<'t>,
-        at: At,
-        keys: &[&str],
-        errors: &mut Errors<'_>,
-    ) -> Self {
+    pub fn new(table: &'t DeTable<'t>, at: At, keys: &[&str], errors: &mut Errors<'_>) -> Self {
         for key in table.keys() {
             let word: &str = key.get_ref();
             if !keys.contains(&word) {
@@ -191,12 +186,7 @@ impl<'t> Section<'t> {
     }
 
     /// A value that must be there.
-    pub fn required<T>(
-        &self,
-        key: &str,
-        value: Option<T>,
-        errors: &mut Errors<'_>,
-    ) -> Option<T> {
+    pub fn required<T>(&self, key: &str, value: Option<T>, errors: &mut Errors<'_>) -> Option<T> {
         // A value that is there and wrong has its error already.
         if self.get(key).is_none() {
             errors.add(self.at.clone(), format!("{key} is missing"));

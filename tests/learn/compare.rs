@@ -103,7 +103,8 @@ fn difference(pair: &Pair, wheels: &mut BTreeMap<u8, (f64, f64)>) -> Option<Stri
         _ => None,
     };
     let (Some(live), Some(recorded)) = (live, recorded) else {
-        let show = |bytes: Option<&[u8]>| bytes.map_or("silence".to_owned(), |b| Hex(b).to_string());
+        let show =
+            |bytes: Option<&[u8]>| bytes.map_or("silence".to_owned(), |b| Hex(b).to_string());
         return (live.is_some() != recorded.is_some())
             .then(|| format!("recorded {}, here {}", show(recorded), show(live)));
     };
@@ -118,11 +119,17 @@ fn difference(pair: &Pair, wheels: &mut BTreeMap<u8, (f64, f64)>) -> Option<Stri
     let stage = request.data().get(1).copied();
     match (request.func(), stage) {
         (0x0a, _) if a.status().0 != 0x30 => {
-            let off = |n: usize| {
-                (i16::from(a.data()[n] as i8) - i16::from(b.data()[n] as i8)).abs()
+            let off =
+                |n: usize| (i16::from(a.data()[n] as i8) - i16::from(b.data()[n] as i8)).abs();
+            let fits =
+                off(0) <= READINGS.0 && off(1) <= READINGS.1 && a.data()[2..] == b.data()[2..];
+            let ran = a.data()[2] != b.data()[2] && a.data()[3..] == b.data()[3..];
+            let why = match ran {
+                // Firmware 1.1.3 as it was observed tells it, other recorded boxes do so now and then.
+                true => " (whether the box tells that a feeder ran in 10/00 or 11/01)",
+                false => "",
             };
-            let fits = off(0) <= READINGS.0 && off(1) <= READINGS.1 && a.data()[2..] == b.data()[2..];
-            (!fits).then(told)
+            (!fits).then(|| told() + why)
         }
         (0x0e, _) | (0x10, Some(5)) if a.data().len() == 4 => {
             let mm = |frame: &Frame<'_>| {

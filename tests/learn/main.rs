@@ -59,18 +59,15 @@ fn main() -> ExitCode {
             eprint!("{name}: {same} of {all} as recorded ({:.2} %)\n{tally}", share * 100.0);
             if share < SHARE { Err(format!("{name}: below {SHARE}").into()) } else { Ok(()) }
         }),
-        None => {
-            Trial::test(name, || Ok(())).with_ignored_flag(true).with_kind(format!("{VARIABLE} unset"))
-        }
+        None => Trial::test(name, || Ok(()))
+            .with_ignored_flag(true)
+            .with_kind(format!("{VARIABLE} unset")),
     };
     libtest_mimic::run(&arguments, CAPTURES.into_iter().map(trial).collect()).exit_code()
 }
 
 /// The exchanges of a capture, in the order of their requests.
-fn exchanges(
-    path: &Path,
-    dialect: &'static Dialect,
-) -> Result<Vec<Exchange>, Box<dyn Error>> {
+fn exchanges(path: &Path, dialect: &'static Dialect) -> Result<Vec<Exchange>, Box<dyn Error>> {
     let mut all = Vec::new();
     for reading in readings(path)? {
         let mut pairer = Pairer::with_dialect(dialect);
@@ -148,7 +145,12 @@ fn with_times(all: &mut [Exchange]) {
         let frame = request.frame();
         let stage = frame.data().get(1).copied().filter(|_| frame.func() == 0x10);
         let fed = before == Some(5) && matches!(stage, Some(5 | 6));
-        now.0 += if fed { 2 * Time::SECOND } else { 50 * Time::MILLISECOND };
+        now.0 += match stage {
+            Some(5) if fed => 2 * Time::SECOND,
+            // At once when the sensor is on, so somewhere between two polls.
+            Some(6) if fed => 1_200 * Time::MILLISECOND,
+            _ => 50 * Time::MILLISECOND,
+        };
         before = stage.or(before);
         let at = |observed: &Arc<Observed>| {
             let mut observed = Observed::clone(observed);
@@ -176,7 +178,8 @@ fn half(path: &Path, dialect: &'static Dialect) -> Result<Tally, Box<dyn Error>>
     learned.layout.motors = known_devices.layout.motors;
     learned.layout.bus = known_devices.layout.bus;
     for (one, known) in learned.layout.boxes.iter_mut().zip(known_devices.layout.boxes) {
-        let (slots, geometry) = ([&one.a, &one.b, &one.c, &one.d].map(Clone::clone), one.geometry.clone());
+        let (slots, geometry) =
+            ([&one.a, &one.b, &one.c, &one.d].map(Clone::clone), one.geometry.clone());
         let odometer = if known.odometer == 0.0 { one.odometer } else { known.odometer };
         *one = BoxScene { geometry, odometer, ..known };
         [one.a, one.b, one.c, one.d] = slots;
@@ -193,9 +196,9 @@ fn half(path: &Path, dialect: &'static Dialect) -> Result<Tally, Box<dyn Error>>
     let mut second = second.to_vec();
     with_times(&mut second);
     // The events' times count from the first half's end.
-    let end = first.last().and_then(|last| {
-        Some(Time(last.time?.0 + last.latency_ns.unwrap_or_default()))
-    });
+    let end = first
+        .last()
+        .and_then(|last| Some(Time(last.time?.0 + last.latency_ns.unwrap_or_default())));
     let played = play::play(&scene, &second, end)?;
     Ok(compare::compare(&played, &known))
 }

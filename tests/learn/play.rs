@@ -87,7 +87,13 @@ impl Stage {
             self.world.advance(self.now);
             for (_, said) in self.world.said() {
                 let at = said.at.0 + self.turnaround + said.bytes.len() as i64 * BYTE;
-                observe(&mut self.pairer, &mut self.timeline, &said.bytes, Direction::Response, Time(at));
+                observe(
+                    &mut self.pairer,
+                    &mut self.timeline,
+                    &said.bytes,
+                    Direction::Response,
+                    Time(at),
+                );
                 self.said.push((Time(at), said.bytes));
             }
             if to_reply && let Some((at, _)) = self.said.first() {
@@ -105,13 +111,7 @@ impl Stage {
 }
 
 /// Tells the timeline what was on the bus.
-fn observe(
-    pairer: &mut Pairer,
-    timeline: &mut Timeline,
-    bytes: &[u8],
-    dir: Direction,
-    at: Time,
-) {
+fn observe(pairer: &mut Pairer, timeline: &mut Timeline, bytes: &[u8], dir: Direction, at: Time) {
     pairer.push(Record {
         time: Some(at),
         bus: "".into(),

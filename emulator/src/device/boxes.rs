@@ -32,8 +32,8 @@ use k485_proto::record::Time;
 pub use config::{BoxConfig, Climate, Timings};
 
 use super::{Device, Said};
-use crate::plant::Plant;
 use crate::Rng;
+use crate::plant::Plant;
 use machine::{MS, Machine};
 use receiver::Receiver;
 use task::{Io, Thread};

@@ -86,8 +86,12 @@ impl Learner {
                 .iter()
                 .map(|(func, ns)| format!("{func:02X} {}", Length(ns / 100_000 * 100_000)))
                 .collect();
-            notes.add("bus", "the capture has the times of calls, in which the host's own time is;");
-            notes.add("bus", format!("the bus's is not in it. Medians by function: {}", list.join(", ")));
+            notes
+                .add("bus", "the capture has the times of calls, in which the host's own time is;");
+            notes.add(
+                "bus",
+                format!("the bus's is not in it. Medians by function: {}", list.join(", ")),
+            );
         }
         let turnarounds = self.latencies.turnarounds();
         let Some(least) = turnarounds.values().min().copied() else { return };
@@ -107,7 +111,8 @@ impl Learner {
             }
             layout.faults.0.push(draft);
             let n = layout.faults.0.len();
-            notes.add(format!("fault.{n}"), format!("{func:02X} is answered later than the others"));
+            notes
+                .add(format!("fault.{n}"), format!("{func:02X} is answered later than the others"));
         }
     }
 
@@ -128,7 +133,9 @@ impl Learner {
                 own.set("joint", |geometry| geometry.joint = toolhead - BEFORE);
                 own.set("cutter", |geometry| geometry.cutter = toolhead + BEHIND.0);
                 own.set("extruder", |geometry| geometry.extruder = toolhead + BEHIND.1);
-                why.push("toolhead is as far as the box had fed when the host ended the feed (10/06);");
+                why.push(
+                    "toolhead is as far as the box had fed when the host ended the feed (10/06);",
+                );
                 why.push("joint, cutter and extruder are as far from it as by default");
             }
             for line in why {
@@ -175,7 +182,7 @@ fn filament_box(n: usize, addr: u8, facts: &BoxFacts, notes: &mut Notes) -> BoxS
     }
     if let Some((_, temperature, humidity)) = facts.first_climate {
         one.climate.set("temperature", |climate| climate.temperature = temperature);
-        one.climate.set("humidity", |climate| climate.humidity = humidity.clamp(0, 100));
+        one.climate.set("humidity", |climate| climate.humidity = humidity);
     }
     if let Some((temperature, humidity)) = facts.first_drift.filter(|drift| *drift != (0.0, 0.0)) {
         one.climate.set("temperature_drift", |climate| climate.temperature_drift = temperature);
@@ -253,7 +260,7 @@ fn motor(n: usize, addr: u8, facts: &MotorFacts, notes: &mut Notes) -> MotorScen
 /// Addresses become places.
 fn renumber(hand: &mut Hand, places: &BTreeMap<u8, usize>) {
     let place = |addr: u8| places.get(&addr).copied().unwrap_or_default();
-    let by_slot = |slot: &mut Slot| slot.device = place(slot.device + 1) as u8;
+    let by_slot = |slot: &mut Slot| slot.device = place(slot.device) as u8 + 1;
     match hand {
         Hand::Insert { slot, .. } | Hand::PullOut { slot } => by_slot(slot),
         Hand::Climate { unit, .. } => *unit = place(*unit as u8) + 1,

@@ -11,13 +11,13 @@ use super::draft::{
     DeviceDraft, DialectDraft, FieldDraft, FormDraft, FunctionDraft, StatusDraft, When, Word, own,
 };
 use super::effect::{effects, firmware};
-use crate::strict::{At, Errors, Section, number_of, text_of};
 use crate::address::Class;
 use crate::dialect::{Dialect, K2};
 use crate::evidence::Evidence;
 use crate::message::kind::{KINDS, REST, U8};
 use crate::message::{Kind, StatusRule};
 use crate::status::Status;
+use crate::strict::{At, Errors, Section, number_of, text_of};
 
 const ROOT: &[&str] = &["name", "title", "base", "device", "status", "function", "field"];
 const DEVICE: &[&str] = &["name", "address", "count", "class", "evidence"];

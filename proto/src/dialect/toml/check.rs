@@ -7,11 +7,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::draft::{DeviceDraft, DialectDraft, FieldDraft, FormDraft, FunctionDraft, When};
-use crate::strict::{At, Errors};
 use crate::address::Address;
 use crate::message::kind::{BITS8, BITS32_LE, U8, U16_BE, U16_LE, U32_BE, U32_LE};
 use crate::message::{Context, Kind, Width};
 use crate::status::Status;
+use crate::strict::{At, Errors};
 
 /// DATA bytes that a frame holds at most: LEN is a byte and counts three more.
 const MOST_DATA: usize = 252;

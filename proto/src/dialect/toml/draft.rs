@@ -6,13 +6,13 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::strict::At;
 use crate::address::{Address, Class};
 use crate::dialect::{DeviceEntry, Dialect};
 use crate::effect::{Effect, EffectRule};
 use crate::evidence::Evidence;
 use crate::message::{Field, Form, Function, Kind, StatusRule};
 use crate::status::{Status, StatusInfo};
+use crate::strict::At;
 
 /// A text that is the base's, or the file's own.
 pub(super) type Word = Cow<'static, str>;

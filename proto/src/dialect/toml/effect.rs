@@ -5,9 +5,9 @@ use alloc::vec::Vec;
 
 use super::build::when;
 use super::draft::{EffectDraft, FunctionDraft, Word};
-use crate::strict::{Errors, Section};
 use crate::effect::Effect;
 use crate::message::kind::{BITS8, U8};
+use crate::strict::{Errors, Section};
 
 const RULE: &[&str] = &["is", "when"];
 
