@@ -15,13 +15,14 @@ use k485_proto::record::Verdict;
 use k485_sniffer::capture::Reading;
 
 use crate::complaints::{Complaints, say};
+use crate::emulate::embedded;
 use crate::formats::{self, From};
 use crate::input::printable;
 use crate::progress::Progress;
 use crate::source::{Kind, Source};
 
 /// The kinds of port words, for messages.
-const KINDS: &str = "a path (/dev/ttyUSB0), tcp:HOST:PORT, pty:PATH, file:PATH or - (stdin)";
+const KINDS: &str = "a path (/dev/ttyUSB0), tcp:HOST:PORT, pty:PATH, file:PATH, emu: or - (stdin)";
 
 /// A bus as the command line names it: `[NAME=]WORD`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +46,8 @@ enum Place {
     File(PathBuf),
     /// A pseudo-terminal of our own, and the link file to its other end.
     Pty(PathBuf),
+    /// An emulated bus inside the process, with a host on it.
+    Emulated,
 }
 
 impl PortWord {
@@ -56,7 +59,7 @@ impl PortWord {
     /// Whether what is sent there can reach hardware. Told before anything is opened.
     pub(crate) fn reality(&self) -> Reality {
         match self.place {
-            Place::Pty(_) => Reality::Own,
+            Place::Pty(_) | Place::Emulated => Reality::Own,
             Place::Path(_) | Place::Tcp(_) | Place::Stdin | Place::File(_) => Reality::Real,
         }
     }
@@ -94,6 +97,8 @@ impl FromStr for PortWord {
             }
             "pty" => path(Place::Pty)?,
             "file" => path(Place::File)?,
+            "emu" if rest.is_empty() => Place::Emulated,
+            "emu" => return Err(format!("emu: takes nothing behind it, not {rest}")),
             _ if Path::new(word).exists() => Place::Path(PathBuf::from(word)),
             _ => return Err(format!("no kind of port is called {kind}: {KINDS}")),
         };
@@ -232,6 +237,10 @@ pub(crate) fn listen(word: &PortWord, options: &Options, clock: Clock) -> anyhow
             let what = format!("{}, a pseudo-terminal of our own", link.display());
             Ok(Opened::new(pty, what))
         }
+        Place::Emulated => {
+            let (tap, what) = embedded::start(clock)?;
+            Ok(Opened::new(tap, what))
+        }
     }
 }
 
@@ -263,6 +272,7 @@ pub(crate) fn speak(
         Place::Path(path) | Place::File(path) => {
             bail!("{}: nothing can be sent to a file; give a port", printable(path))
         }
+        Place::Emulated => bail!("emu: has a host of its own; run `k485 emulate`, and send there"),
         Place::Stdin => bail!("nothing can be sent to stdin; give a port"),
     }
 }
@@ -374,6 +384,7 @@ mod tests {
         assert_eq!(place("-"), Place::Stdin);
         assert_eq!(place("file:a=b:c"), Place::File("a=b:c".into()));
         assert_eq!(place("pty:/tmp/bus"), Place::Pty("/tmp/bus".into()));
+        assert_eq!(place("emu:"), Place::Emulated);
     }
 
     #[test]
@@ -390,9 +401,9 @@ mod tests {
     #[test]
     fn wrong_words_say_what_there_is() {
         assert_eq!(
-            wrong("emu:x"),
-            "no kind of port is called emu: a path (/dev/ttyUSB0), tcp:HOST:PORT, pty:PATH, \
-             file:PATH or - (stdin)"
+            wrong("can:x"),
+            "no kind of port is called can: a path (/dev/ttyUSB0), tcp:HOST:PORT, pty:PATH, \
+             file:PATH, emu: or - (stdin)"
         );
         assert!(wrong("").starts_with("the port is missing: "));
         assert!(wrong("a=").starts_with("the port is missing: "));

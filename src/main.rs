@@ -19,6 +19,7 @@ mod dialect;
 mod diff;
 mod discover;
 mod doctor;
+mod emulate;
 mod encode;
 mod exec;
 mod explain;
@@ -66,11 +67,13 @@ Examples:
   k485 sniff /dev/ttyUSB0                  the live bus
   k485 doctor /dev/ttyUSB0                 nothing but noise? what is wrong with the line
   k485 send /dev/ttyUSB0 --transmit box1 GET_BUFFER_STATE
+  k485 emulate --auto                      a bus without hardware
   k485 explain RETRUDE_ERR2                what a status, key, function or address means
 
 Exit codes: 0 done; 1 failed; 2 wrong command line; 3 done, but parts of the input were skipped;
 4 doctor found something wrong.
-send, scan: 4 answered with an error STATUS; 5 no reply; 6 refused, nothing was sent.
+send, scan: 4 answered with an error STATUS; 5 no reply; 6 refused, nothing was sent (emulate
+too).
 grep: 0 found; 1 nothing found; 2 failed; 3 nothing found, and parts of the input were skipped.";
 
 #[derive(Debug, Subcommand)]
@@ -93,6 +96,8 @@ enum Command {
     Scan(scan::Args),
     /// List the serial ports of this machine, without opening any
     Ports(ports::Args),
+    /// Be a bus without hardware: boxes and motors that answer, at pseudo-terminals or TCP
+    Emulate(emulate::Args),
     /// Count what captures hold: exchanges, errors, latencies, periods, noise, load
     Stats(stats::Args),
     /// Compare two captures: which exchanges, fields and timings differ
@@ -127,6 +132,7 @@ fn main() -> ExitCode {
         Command::Scan(args) => scan::run(&args),
         Command::Scene(args) => scene::run(&args),
         Command::Ports(args) => ports::run(&args),
+        Command::Emulate(args) => emulate::run(&args),
         Command::Stats(args) => stats::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Discover(args) => discover::run(&args),

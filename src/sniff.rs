@@ -41,6 +41,7 @@ A serial port is opened for reading only, and RTS and DTR go to the receive leve
 goes away is waited for. Ctrl-C ends it with a summary.
 
 Examples:
+  k485 sniff emu:                          no hardware at hand? a bus to look at
   k485 sniff /dev/ttyUSB0
   k485 sniff /dev/ttyUSB0 --baud auto
   k485 sniff /dev/ttyUSB0 -F 'status!=OK || noise'
@@ -54,7 +55,8 @@ Examples:
 Exit codes: 0 done; 1 a port could not be opened, or not everything could be kept; 2 wrong command
 line.")]
 pub(crate) struct Args {
-    /// A serial port, a pseudo-terminal, tcp:HOST:PORT, - (stdin), or a capture to play
+    /// A serial port, a pseudo-terminal, tcp:HOST:PORT, - (stdin), a capture to play, or emu: for an
+    /// emulated bus with a host on it
     #[arg(required_unless_present = "ports", conflicts_with = "ports")]
     port: Option<PortWord>,
     /// A port with a name for its bus; several are heard together, merged by time
@@ -63,12 +65,12 @@ pub(crate) struct Args {
     /// The bus's speed, or `auto`: listen at one after the other until frames come out
     #[arg(short, long, default_value = "230400")]
     baud: Baud,
-    #[command(flatten)]
-    line: LineArgs,
     /// End after this time: 10s, 1h
     #[arg(long = "for", value_name = "TIME")]
     length: Option<Length>,
     #[command(flatten)]
+    line: LineArgs,
+    #[command(flatten, next_help_heading = "Showing")]
     filter: FilterArgs,
     #[command(flatten)]
     dialect: DialectArg,
@@ -125,6 +127,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         clock,
         decoder,
         names,
+        live,
         trigger,
         keeping,
         outlet,
@@ -140,7 +143,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     drop(news);
     let end = core.join().map_err(|_| anyhow!("the decoder failed; see above"))?;
     readers.into_iter().for_each(Reader::join);
-    let ended = watch.finish(shown.is_ok());
+    let (ended, programs) = watch.finish(shown.is_ok());
     eprintln!("{}", end.tally);
     for what in &end.said {
         eprintln!("k485: {what}");
@@ -148,7 +151,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     for (port, errors) in &end.spoiled {
         eprintln!("k485: {port}: the line spoiled {errors}, in all");
     }
-    shown.and(ended)?;
+    if let Some(programs) = programs {
+        eprintln!("{programs}");
+    }
+    shown?;
+    ended?;
     Ok(if end.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 

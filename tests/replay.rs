@@ -5,7 +5,7 @@ mod common;
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::Arc;
@@ -531,6 +531,30 @@ fn no_second_device_of_an_address() {
     let (code, out, err) = replay.end();
     assert_eq!((code, &*out), (Some(6), ""), "{err}");
     assert!(err.contains("nothing was sent: box1 answers on "), "{err}");
+}
+
+#[test]
+fn on_a_port_that_may_be_real_it_listens_first_and_gives_way_to_another_device() {
+    let folder = folder();
+    let exchanges = [(ask(1, 0x05, &[]), Some(tell(1, 0x05, &[2])))];
+    let log = file(&folder, "a.hex", capture(&exchanges).as_bytes());
+    let mut pty = Pty::open().unwrap();
+    let port = pty.path().display().to_string();
+    let args = [&*log, &*port, "--as", "device", "--transmit"];
+    let replay = Replay::start(folder.path(), "first", &args, "");
+    replay.wait_for("listening on");
+    // What is asked meanwhile is not answered.
+    pty.write_all(&ask(1, 0x05, &[])).unwrap();
+    replay.wait_for("answering on");
+    pty.write_all(&ask(1, 0x05, &[])).unwrap();
+    let mut reply = [0; 7];
+    pty.read_exact(&mut reply).unwrap();
+    assert_eq!(reply[..], tell(1, 0x05, &[2]));
+    pty.write_all(&tell(1, 0x14, &[b'1'; 20])).unwrap();
+    let (code, out, err) = replay.end();
+    assert_eq!(code, Some(2), "{err}");
+    assert_eq!(out, "1 request: 1 answered, 0 silent as recorded, 0 not in the capture\n");
+    assert!(err.contains("another device answers as box1"), "{err}");
 }
 
 #[test]

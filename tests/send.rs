@@ -463,7 +463,7 @@ fn wrong_words() {
         (&["--transmit", "box1", "10", "slot=A"], 1, "stage is missing"),
         (&["--allow", "everything", "box1", "05"], 2, "there are read, clear, motion"),
         (&["--listen", "1s", "box1", "05"], 2, "3s is the least"),
-        (&["--every", "5", "box1", "05"], 2, "write numbers with units"),
+        (&["--every", "5", "box1", "05"], 2, "with its unit"),
         (&["box1"], 2, "<FUNCTION>"),
         (&["--raw", "box1", "05"], 2, "cannot be used with"),
     ] {

@@ -225,12 +225,18 @@ impl World {
                 let (port, spool) = (self.port(*slot)?, spool.spool()?);
                 self.plant.insert(port, spool);
             }
-            Hand::PullOut { slot } => self.plant.pull_out(self.port(*slot)?),
+            Hand::PullOut { slot } => {
+                self.plant.pull_out(self.port(*slot)?);
+                self.plant.relax_buffer();
+            }
             Hand::Place { slot, spool, tip } => {
                 let (port, spool) = (self.port(*slot)?, spool.spool()?);
                 self.plant.place(port, spool, place("tip", *tip)?);
             }
-            Hand::Clear { slot } => self.plant.clear(self.port(*slot)?),
+            Hand::Clear { slot } => {
+                self.plant.clear(self.port(*slot)?);
+                self.plant.relax_buffer();
+            }
             Hand::RunOut { slot, left } => {
                 self.plant.run_out(self.port(*slot)?, place("left", *left)?);
             }
@@ -292,7 +298,10 @@ impl World {
                 };
                 self.plant.printer_mut().hold(slack);
             }
-            Hand::FreeBuffer => self.plant.printer_mut().held = false,
+            Hand::FreeBuffer => {
+                self.plant.printer_mut().held = false;
+                self.plant.relax_buffer();
+            }
             Hand::Unplug { unit } => self.plug(*unit, false)?,
             Hand::Plug { unit } => self.plug(*unit, true)?,
             Hand::Reset { unit } => {

@@ -216,6 +216,10 @@ impl<L: Hear> Hear for EchoOff<L> {
         self.link.reopen()
     }
 
+    fn can_return(&self) -> bool {
+        self.link.can_return()
+    }
+
     fn baud(&self) -> Option<u32> {
         self.link.baud()
     }

@@ -39,6 +39,7 @@ mod rng;
 pub mod serial;
 mod symlink;
 pub mod tcp;
+mod terminal;
 mod tty;
 pub mod uart;
 mod wait;

@@ -49,6 +49,11 @@ pub trait Hear: Send {
         Err(OpenError::Gone { name: self.name().to_owned() })
     }
 
+    /// Whether it can come back after [`Event::Closed`], so that it is worth waiting for.
+    fn can_return(&self) -> bool {
+        false
+    }
+
     /// The line's speed in baud; `None` where bytes do not come over a line of known speed.
     fn baud(&self) -> Option<u32> {
         None
@@ -162,6 +167,9 @@ impl<H: Hear + ?Sized> Hear for Box<H> {
     }
     fn reopen(&mut self) -> Result<(), OpenError> {
         (**self).reopen()
+    }
+    fn can_return(&self) -> bool {
+        (**self).can_return()
     }
     fn baud(&self) -> Option<u32> {
         (**self).baud()

@@ -160,6 +160,10 @@ impl Hear for Listener {
         self.0.reopen()
     }
 
+    fn can_return(&self) -> bool {
+        true
+    }
+
     fn baud(&self) -> Option<u32> {
         Some(self.0.baud())
     }

@@ -107,6 +107,10 @@ impl<L: Hear> Hear for Paced<L> {
         self.link.reopen()
     }
 
+    fn can_return(&self) -> bool {
+        self.link.can_return()
+    }
+
     /// The speed that it is slowed to.
     fn baud(&self) -> Option<u32> {
         Some(self.baud)

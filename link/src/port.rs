@@ -17,7 +17,7 @@ use rustix::termios::{OptionalActions, QueueSelector, Termios, tcflush, tcgetatt
 use crate::clock::Clock;
 use crate::error::{LinkError, NotATty, OpenError};
 use crate::link::{Event, LineErrors};
-use crate::{BAUD, ioctl, ports, tty, wait};
+use crate::{BAUD, ioctl, ports, terminal, tty, wait};
 
 /// How a port is to be set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -104,6 +104,9 @@ impl Port {
     /// Opens the path anew. What was open is given up first: its lock would be in the way.
     pub(crate) fn reopen(&mut self) -> Result<(), OpenError> {
         self.open = None;
+        if terminal::is_somebodys(&self.path) {
+            return Err(OpenError::Busy { port: self.path.clone() });
+        }
         self.open = Some(Open::new(&self.path, self.access, &self.options)?);
         Ok(())
     }

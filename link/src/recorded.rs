@@ -45,6 +45,9 @@ impl<L: Hear, F: FnMut(Told<'_>) + Send> Hear for Recorded<L, F> {
     fn reopen(&mut self) -> Result<(), OpenError> {
         self.link.reopen()
     }
+    fn can_return(&self) -> bool {
+        self.link.can_return()
+    }
     fn baud(&self) -> Option<u32> {
         self.link.baud()
     }

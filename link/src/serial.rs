@@ -122,6 +122,10 @@ impl Hear for Serial {
         self.exclude_others()
     }
 
+    fn can_return(&self) -> bool {
+        true
+    }
+
     fn baud(&self) -> Option<u32> {
         Some(self.0.baud())
     }

@@ -120,6 +120,10 @@ impl Hear for Tcp {
         self.stream = Some(connect(&self.address, &self.name)?);
         Ok(())
     }
+
+    fn can_return(&self) -> bool {
+        true
+    }
 }
 
 impl Link for Tcp {

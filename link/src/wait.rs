@@ -60,6 +60,9 @@ pub(crate) fn read_from(
     let mut left = timeout;
     loop {
         let came = wait(&fd, PollFlags::IN, left).map_err(failed)?;
+        if came.is_empty() && left.is_zero() {
+            return Ok(Event::Idle);
+        }
         if !came.is_empty() {
             match read(&fd, &mut *buf) {
                 Ok(0) => return Ok(Event::Closed),
@@ -72,10 +75,9 @@ pub(crate) fn read_from(
                 Err(error) => return Err(failed(error)),
             }
         }
+        // A last look when the time is over: a busy machine may come back from the wait long after
+        // it ended, and what came meanwhile is not to be told as silence.
         left = deadline.map_or(LONGEST_WAIT, |end| end.saturating_duration_since(Instant::now()));
-        if left.is_zero() {
-            return Ok(Event::Idle);
-        }
     }
 }
 

@@ -9,6 +9,7 @@ use k485_proto::dialect::Dialect;
 use k485_proto::effect::Effect;
 use k485_proto::exchange::Seen;
 use k485_proto::filter::Filter;
+use k485_proto::host::ask::Echo;
 use k485_proto::record::{Direction, Time};
 use k485_sniffer::replay::{Answers, Device, DeviceEvent, DeviceTodo};
 use k485_sniffer::speak::{SpeakError, Speaker};
@@ -76,7 +77,9 @@ pub(super) fn play(
         names(answers.addresses(), dialect)
     );
     let mut view = View::open(args, Progress::none())?;
-    let mut device = Device::new(answers, args.speed);
+    // What this program makes itself does not echo.
+    let echo = if real { args.echo.echo() } else { Echo::Off };
+    let mut device = Device::new(answers, args.speed, echo);
     let result = answer(args, &mut device, &mut speaker, &clock, &mut view, dialect);
     view.device_summary(&device.counts())?;
     let counts = device.counts();

@@ -11,8 +11,9 @@ use super::queue::Heard;
 use crate::framer::{Chunk, Framer, Place, byte_time};
 
 /// After this silence an open frame gets no more bytes, in nanoseconds. The box's own parser gives
-/// up after 120 ms inside a frame.
-const SILENCE: i64 = 150 * Time::MILLISECOND;
+/// up after 120 ms inside a frame; the rest is for machines that stand still for a moment. What a
+/// stray head holds up is let go then, or when what follows shows that it was none.
+const SILENCE: i64 = 300 * Time::MILLISECOND;
 /// How many records of one port wait at most for another port's clock.
 const WAITING: usize = 1 << 16;
 
@@ -40,6 +41,8 @@ pub struct Decoder {
 struct Lane {
     name: Arc<str>,
     framer: Framer,
+    /// A byte's time on the wire in nanoseconds; 0 where it is not known.
+    byte: i64,
     /// Bytes so far.
     offset: u64,
     /// When bytes came last.
@@ -55,14 +58,18 @@ impl Decoder {
     /// Watches these ports, which are numbered in this order.
     #[must_use]
     pub fn new(ports: Vec<Port>, dialect: &'static Dialect) -> Self {
-        let lane = |Port { name, baud }: Port| Lane {
-            framer: Framer::new(Arc::clone(&name)).with_byte_time(baud.map_or(0, byte_time)),
-            name,
-            offset: 0,
-            heard: None,
-            told: None,
-            waiting: VecDeque::new(),
-            ended: false,
+        let lane = |Port { name, baud }: Port| {
+            let byte = baud.map_or(0, byte_time);
+            Lane {
+                framer: Framer::new(Arc::clone(&name)).with_byte_time(byte),
+                name,
+                byte,
+                offset: 0,
+                heard: None,
+                told: None,
+                waiting: VecDeque::new(),
+                ended: false,
+            }
         };
         let lanes = ports.into_iter().map(lane).collect();
         Decoder { lanes, pairer: Pairer::with_dialect(dialect) }
@@ -139,8 +146,10 @@ impl Decoder {
 
 impl Lane {
     fn bytes(&mut self, time: Time, bytes: &[u8]) {
-        // More bytes behind a long silence are not the rest of an open frame.
-        self.flush(time);
+        // More bytes behind a long silence are not the rest of an open frame. Many that are read
+        // late, on a machine that was busy elsewhere, were on the wire all that time.
+        let took = self.byte.saturating_mul(i64::try_from(bytes.len()).unwrap_or(i64::MAX));
+        self.flush(Time(time.0.saturating_sub(took)));
         let chunk = Chunk { time: Some(time), dir: None, place: Place::Stream(self.offset), bytes };
         self.offset += bytes.len() as u64;
         let waiting = &mut self.waiting;
@@ -266,14 +275,32 @@ mod tests {
     fn a_silence_ends_what_waits_for_more_bytes() {
         let mut decoder = decoder(&["a"]);
         decoder.heard(0, &bytes(0, &REPLY[..4]));
-        decoder.heard(0, &Heard::Idle { time: Time(149 * MS) });
+        decoder.heard(0, &Heard::Idle { time: Time(299 * MS) });
         assert_eq!(seen(&mut decoder), [] as [&str; 0]);
-        decoder.heard(0, &Heard::Idle { time: Time(150 * MS) });
+        decoder.heard(0, &Heard::Idle { time: Time(300 * MS) });
         assert_eq!(seen(&mut decoder), ["a noise 0"]);
         // The same where bytes end the silence.
-        decoder.heard(0, &bytes(200, &REPLY[..4]));
-        decoder.heard(0, &bytes(400, &POLL));
-        assert_eq!(seen(&mut decoder), ["a noise 200", "a frame 400"]);
+        decoder.heard(0, &bytes(400, &REPLY[..4]));
+        decoder.heard(0, &bytes(700, &POLL));
+        assert_eq!(seen(&mut decoder), ["a noise 400", "a frame 700"]);
+    }
+
+    #[test]
+    fn bytes_that_are_read_late_are_no_silence() {
+        let ports = vec![Port { name: Arc::from("a"), baud: Some(10_000) }];
+        let mut decoder = Decoder::new(ports, &K2);
+        // 200 ms in which nobody read, and in which 100 bytes of 1 ms came.
+        decoder.heard(0, &bytes(0, &REPLY[..4]));
+        let mut late = REPLY[4..].to_vec();
+        late.extend(REPLY.iter().cycle().take(90));
+        decoder.heard(0, &bytes(200, &late));
+        let seen = seen(&mut decoder);
+        assert_eq!(seen.iter().filter(|what| what.starts_with("a frame")).count(), 10, "{seen:?}");
+        assert!(!seen.iter().any(|what| what.starts_with("a noise")), "{seen:?}");
+        // As many bytes after as long a silence again are behind it.
+        decoder.heard(0, &bytes(210, &REPLY[..4]));
+        decoder.heard(0, &bytes(620, &REPLY[4..]));
+        assert!(self::seen(&mut decoder).iter().any(|what| what.starts_with("a noise")));
     }
 
     #[test]

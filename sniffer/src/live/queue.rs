@@ -87,6 +87,8 @@ struct State {
     size: usize,
     /// Bytes that were not taken, by port.
     dropped: BTreeMap<usize, u64>,
+    /// Somebody waits to be told of the next event.
+    waited_for: bool,
     /// Nobody fetches any more.
     closed: bool,
 }
@@ -133,8 +135,11 @@ impl Queue {
             state.add(port, Heard::Dropped { time, bytes });
         }
         state.add(port, heard);
+        let waited_for = state.waited_for;
         drop(state);
-        self.filled.notify_one();
+        if waited_for {
+            self.filled.notify_one();
+        }
         true
     }
 
@@ -149,8 +154,11 @@ impl Queue {
             return false;
         }
         state.add(port, heard);
+        let waited_for = state.waited_for;
         drop(state);
-        self.filled.notify_one();
+        if waited_for {
+            self.filled.notify_one();
+        }
         true
     }
 
@@ -159,8 +167,10 @@ impl Queue {
     pub fn fetch(&self, events: &mut VecDeque<(usize, Heard)>, timeout: Duration) {
         let mut state = self.lock();
         if state.events.is_empty() {
+            state.waited_for = true;
             let woken = self.filled.wait_timeout_while(state, timeout, |s| s.events.is_empty());
             state = woken.unwrap_or_else(PoisonError::into_inner).0;
+            state.waited_for = false;
         }
         events.append(&mut state.events);
         state.size = 0;

@@ -74,9 +74,9 @@ impl Reading {
                     self.tell(Heard::Bytes { time, bytes: buf[..n].into() })
                 }
                 Ok(Event::Idle) => self.tell(Heard::Idle { time: self.clock.now() }),
-                Ok(Event::Closed) if self.link.is_live() => self.wait_for_it(None),
+                Ok(Event::Closed) if self.link.can_return() => self.wait_for_it(None),
                 Ok(Event::Closed) => return None,
-                Err(error) if self.link.is_live() => self.wait_for_it(Some(error)),
+                Err(error) if self.link.can_return() => self.wait_for_it(Some(error)),
                 Err(error) => return Some(error),
             };
             if !on {

@@ -7,6 +7,7 @@ use k485_proto::address::Address;
 use k485_proto::deframer::{Deframer, Span};
 use k485_proto::direction;
 use k485_proto::frame::{Frame, HEAD};
+use k485_proto::host::ask::Echo;
 use k485_proto::record::{Direction, Time};
 use serde::Serialize;
 
@@ -84,6 +85,7 @@ struct Pending {
 pub struct Device {
     answers: Answers,
     speed: Speed,
+    echo: Echo,
     deframer: Deframer,
     heard: Option<Time>,
     pending: Option<Pending>,
@@ -95,12 +97,14 @@ pub struct Device {
 }
 
 impl Device {
-    /// Devices that wait for their first request.
+    /// Devices that wait for their first request. `echo` says whether the link hears what it sends;
+    /// with [`Echo::Auto`] a repetition of the last reply within 100 ms is taken for its echo.
     #[must_use]
-    pub fn new(answers: Answers, speed: Speed) -> Device {
+    pub fn new(answers: Answers, speed: Speed, echo: Echo) -> Device {
         Device {
             answers,
             speed,
+            echo,
             deframer: Deframer::new(),
             heard: None,
             pending: None,
@@ -189,8 +193,13 @@ impl Device {
     }
 
     fn frame(&mut self, frame: &Frame<'_>, time: Time) {
+        if self.is_echo(frame, time) {
+            return;
+        }
         if direction::certain(frame, self.answers.dialect()) == Some(Direction::Response) {
-            self.reply(frame, time);
+            if self.answers.addresses().contains(&frame.addr()) {
+                self.out.push_back(DeviceEvent::Conflict { time, addr: frame.addr() });
+            }
             return;
         }
         if let Some(pending) = &self.pending {
@@ -224,11 +233,11 @@ impl Device {
         }
     }
 
-    /// A reply on the bus: our own echo, another device's, or that of one at a played address.
-    fn reply(&mut self, frame: &Frame<'_>, time: Time) {
-        let echo = self.said.take_if(|(said, at)| **said == *frame.raw() && time.since(*at) < ECHO);
-        if echo.is_none() && self.answers.addresses().contains(&frame.addr()) {
-            self.out.push_back(DeviceEvent::Conflict { time, addr: frame.addr() });
-        }
+    /// Whether this is what was just sent, heard again. Some motors answer with the very bytes of
+    /// the request: without this their echo would be the next request, and so on without end.
+    fn is_echo(&mut self, frame: &Frame<'_>, time: Time) -> bool {
+        let again =
+            |(said, at): &mut (Arc<[u8]>, Time)| **said == *frame.raw() && time.since(*at) < ECHO;
+        self.echo != Echo::Off && self.said.take_if(again).is_some()
     }
 }

@@ -4,6 +4,7 @@ use super::*;
 use k485_proto::address::Address;
 use k485_proto::exchange::{Pairer, Seen};
 use k485_proto::frame::Frame;
+use k485_proto::host::ask::Echo;
 use k485_proto::record::{Direction, Time};
 use k485_proto::status::Status;
 use proptest::prelude::*;
@@ -334,7 +335,7 @@ fn an_assignment_is_answered_from_the_new_address() {
     let mut answers = Answers::new(false);
     seen.iter().for_each(|seen| answers.push(seen));
     assert_eq!(answers.addresses().iter().copied().collect::<Vec<_>>(), [Address(3)]);
-    let mut device = Device::new(answers, Speed::default());
+    let mut device = Device::new(answers, Speed::default(), Echo::Auto);
     device.heard(&table, Time(0));
     assert_eq!(device.poll(Time(0)), DeviceTodo::Listen);
     device.heard(&assign, Time(MS));
@@ -346,7 +347,7 @@ fn an_assignment_is_answered_from_the_new_address() {
 fn a_device_waits_as_recorded_and_does_not_talk_into_a_frame() {
     let mut answers = Answers::new(false);
     sample().iter().for_each(|seen| answers.push(seen));
-    let mut device = Device::new(answers, Speed::Times(2.0));
+    let mut device = Device::new(answers, Speed::Times(2.0), Echo::Auto);
     let (poll, feed) = (ask(1, 0x05, &[]), ask(1, 0x10, &[1, 0, 0]));
     device.heard(&feed, Time(0));
     assert_eq!(device.poll(Time(0)), DeviceTodo::Wait(Time(250 * MS)));
@@ -373,6 +374,41 @@ fn a_device_waits_as_recorded_and_does_not_talk_into_a_frame() {
     }
     assert!(matches!(device.pull(), Some(DeviceEvent::Unknown { .. })));
     assert_eq!((device.pull(), device.counts().unknown), (None, 3));
+}
+
+#[test]
+fn the_echo_of_a_reply_that_repeats_its_request_is_not_answered_again() {
+    let stall = tell(0x83, 0, 0x11, &[2]);
+    let seen = seen(&[(0, ASK, stall.clone()), (5, TELL, stall.clone())]);
+    for (echo, again) in [(Echo::Auto, false), (Echo::On, false), (Echo::Off, true)] {
+        let mut answers = Answers::new(false);
+        seen.iter().for_each(|seen| answers.push(seen));
+        let mut device = Device::new(answers, Speed::Max, echo);
+        device.heard(&stall, Time(0));
+        assert_eq!(device.poll(Time(0)), DeviceTodo::Send(stall.clone().into()));
+        device.sent(Time(MS));
+        device.heard(&stall, Time(2 * MS));
+        assert_eq!(device.poll(Time(2 * MS)) != DeviceTodo::Listen, again, "{echo:?}");
+        // The host asks once more.
+        device.heard(&stall, Time(500 * MS));
+        assert_eq!(device.poll(Time(500 * MS)), DeviceTodo::Send(stall.clone().into()));
+    }
+    // As the host: the echo is known from the requests before.
+    let poll = ask(1, 0x05, &[]);
+    let frames = [
+        (0, ASK, poll.clone()),
+        (5, TELL, tell(1, 0, 0x05, &[0])),
+        (10, ASK, stall.clone()),
+        (15, TELL, stall.clone()),
+    ];
+    let script = Script::new(self::seen(&frames)).unwrap();
+    let bus = |n: usize, request: &[u8]| match n {
+        0 => vec![(MS, request.to_vec()), (5 * MS, tell(1, 0, 0x05, &[0]))],
+        _ => vec![(MS, request.to_vec())],
+    };
+    let (summary, events, _) = play(script, at_most(), bus);
+    assert_eq!(verdicts(&events), [Verdict::Same, Verdict::Missing]);
+    assert_eq!(summary.extra, 0);
 }
 
 #[test]
@@ -460,7 +496,7 @@ proptest! {
         let seen = sample();
         let mut answers = Answers::new(true);
         seen.iter().for_each(|seen| answers.push(seen));
-        let mut device = Device::new(answers, Speed::Max);
+        let mut device = Device::new(answers, Speed::Max, Echo::Auto);
         let mut now = Time(0);
         for (bytes, ms) in &chunks {
             now = Time(now.0 + ms * MS);

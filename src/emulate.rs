@@ -1,0 +1,198 @@
+//! `k485 emulate`: a bus without hardware, at pseudo-terminals, TCP and, on purpose, serial ports.
+
+pub(crate) mod embedded;
+mod endpoints;
+mod setup;
+mod toolhead;
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use k485_emulator::serve::Server;
+use k485_emulator::{Auto, AutoConfig, Bus, BusConfig, DeviceId, World};
+use k485_link::{BAUD, Clock};
+use serde::Serialize;
+
+use self::endpoints::Endpoints;
+use self::setup::Setup;
+
+/// What `k485 emulate` takes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Boxes answer as their firmware 1.1.3 does, motors, belt modules and rack as the vendor's host wants
+them answered. The first line on stdout is JSON: where the bus is, its speed, its devices. Ctrl-C ends
+it, removes the link files and says what the bus carried.
+
+Without an endpoint there is one pseudo-terminal, linked as k485 in $XDG_RUNTIME_DIR, or else in
+/tmp/k485-UID.
+
+Examples:
+  k485 emulate                                two boxes at a pseudo-terminal
+  k485 emulate --auto --toolhead-file /tmp/toolhead
+  k485 emulate --boxes 4 --pty /tmp/cfs --tcp 127.0.0.1:4850
+  k485 emulate --pty /tmp/host --pty /tmp/sniffer &  k485 sniff /tmp/sniffer
+  k485 emulate --transmit /dev/ttyUSB0        boxes for a printer that has none
+
+Exit codes: 0 ended by Ctrl-C; 1 it failed; 2 wrong command line; 6 refused: a device answers on the
+serial port already.")]
+pub(crate) struct Args {
+    /// A pseudo-terminal, with a link to it at this path; may be given several times
+    #[arg(long, value_name = "PATH", help_heading = "Endpoints")]
+    pty: Vec<PathBuf>,
+    /// Listen for TCP clients; may be given several times
+    #[arg(long, value_name = "ADDRESS:PORT", help_heading = "Endpoints")]
+    tcp: Vec<SocketAddr>,
+    /// Play the devices on a serial port, after listening there for 10 s; refused if one of their
+    /// addresses answers already; may be given several times
+    #[arg(long, value_name = "PORT", help_heading = "Endpoints")]
+    transmit: Vec<PathBuf>,
+    #[command(flatten)]
+    setup: setup::SetupArgs,
+    #[command(flatten)]
+    line: LineArgs,
+    /// Play extruder and cutter from what the bus carries, so that a host without a printer
+    /// finishes loads and unloads
+    #[arg(long, help_heading = "Printer")]
+    auto: bool,
+    /// Run this with 1 or 0 when the toolhead's filament sensor changes
+    #[arg(long, value_name = "PROGRAM", help_heading = "Printer")]
+    on_toolhead: Option<PathBuf>,
+    /// Keep 1 or 0 in this file, as the toolhead's filament sensor is
+    #[arg(long, value_name = "PATH", help_heading = "Printer")]
+    toolhead_file: Option<PathBuf>,
+}
+
+/// How the wires behave.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Wires")]
+pub(crate) struct LineArgs {
+    /// The bus's speed: bytes take their time at it, and a client at another one hears garbage
+    #[arg(short, long, default_value_t = BAUD, value_parser = clap::value_parser!(u32).range(300..=4_000_000))]
+    baud: u32,
+    /// From a device's decision to answer to its first byte, in ms
+    #[arg(long, value_name = "MS", default_value_t = 1.5, value_parser = turnaround)]
+    turnaround: f64,
+    /// Answer at once: neither turnaround nor byte times
+    #[arg(long)]
+    fast: bool,
+    /// Clients hear what they say themselves, as with some adapters
+    #[arg(long)]
+    echo: bool,
+}
+
+fn turnaround(text: &str) -> Result<f64, String> {
+    let ms = text.parse().ok().filter(|ms| (0.0..=1000.0).contains(ms));
+    ms.ok_or_else(|| "write milliseconds from 0 to 1000".to_owned())
+}
+
+impl LineArgs {
+    fn config(&self) -> BusConfig {
+        let turnaround = (self.turnaround * 1e6) as i64;
+        BusConfig { baud: self.baud, turnaround, fast: self.fast, echo: self.echo }
+    }
+}
+
+/// The first line on stdout.
+#[derive(Debug, Serialize)]
+struct Told {
+    endpoints: Vec<endpoints::Told>,
+    baud: u32,
+    fast: bool,
+    echo: bool,
+    seed: u64,
+    devices: Vec<setup::Told>,
+}
+
+/// Plays the bus until Ctrl-C.
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let config = args.line.config();
+    // What is wrong with the command line ends it before anything is opened.
+    let Setup { world, seed } = args.setup.setup(k485_proto::record::Time(0))?;
+    let played: Vec<u8> = played(&world);
+    let serial = endpoints::claim(&args.transmit, config.baud, &played)?;
+    let serial = match serial {
+        Ok(serial) => serial,
+        Err(refusal) => {
+            eprintln!("k485: {refusal}");
+            return Ok(ExitCode::from(crate::speak::REFUSED));
+        }
+    };
+    let clock = Clock::new();
+    let began = clock.now();
+    let setup = setup::SetupArgs { seed: Some(seed), ..args.setup.clone() };
+    let Setup { world, .. } = setup.setup(began)?;
+    let devices = setup::told(&world);
+    let mut bus = Bus::new(world, config.clone());
+    if args.auto {
+        bus = bus.with_auto(Auto::new(AutoConfig::default()));
+    }
+    let mut server = Server::new(bus, clock);
+    let endpoints = Endpoints { pty: &args.pty, tcp: &args.tcp, serial }.open(&mut server)?;
+    let _file = args.toolhead_file.as_deref().map(toolhead::ToolheadFile::new).transpose()?;
+    if let Some(file) = &_file {
+        let mut keep = file.keeper();
+        server.on_toolhead(move |filament| keep(filament));
+    }
+    if let Some(program) = &args.on_toolhead {
+        let mut run = toolhead::runner(program)?;
+        let mut first = true;
+        server.on_toolhead(move |filament| {
+            if !std::mem::take(&mut first) {
+                run(filament);
+            }
+        });
+    }
+    let handle = server.handle();
+    ctrlc::set_handler(move || handle.stop()).context("cannot watch for Ctrl-C")?;
+    let told =
+        Told { endpoints, baud: config.baud, fast: config.fast, echo: config.echo, seed, devices };
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{}", serde_json::to_string(&told)?)?;
+    stdout.flush()?;
+    drop(stdout);
+    eprintln!("k485: {}; Ctrl-C ends", told.summary());
+    let ran = server.run_here();
+    eprintln!("k485: {}", carried(&server, clock.now().since(began)));
+    // Removes the link files.
+    drop(server);
+    ran?;
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Told {
+    fn summary(&self) -> String {
+        let places: Vec<String> = self.endpoints.iter().map(ToString::to_string).collect();
+        let devices: Vec<String> = self.devices.iter().map(ToString::to_string).collect();
+        format!("a bus with {} at {}", devices.join(", "), places.join(" and "))
+    }
+}
+
+/// The addresses that the devices have or can be given.
+fn played(world: &World) -> Vec<u8> {
+    let address = |id: DeviceId| world.address(id).map(|address| address.0);
+    let mut played: Vec<u8> = world.devices().filter_map(address).collect();
+    // A box takes any of the boxes' addresses.
+    if world.filament_box(0).is_some() {
+        played.extend(1..=4);
+    }
+    played.sort_unstable();
+    played.dedup();
+    played
+}
+
+fn carried(server: &Server, nanos: i64) -> String {
+    let tally = server.tally();
+    let time = Duration::from_nanos(nanos.unsigned_abs());
+    format!(
+        "{:.1} s; clients sent {} bytes, devices answered {} times with {} bytes; {} collisions",
+        time.as_secs_f64(),
+        tally.asked,
+        tally.answers,
+        tally.answered,
+        tally.collisions
+    )
+}
