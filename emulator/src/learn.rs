@@ -164,7 +164,7 @@ impl Learner {
                 self.latencies.add(told.func, ns, wire, told.reply.map_or(0, |(_, d)| d.len() + 6));
             }
         }
-        let took = told.end - told.request;
+        let took = told.end.saturating_sub(told.request);
         let is_to_hub = told.func == 0x10 && told.arg(1) == 0 && told.ok().is_some();
         if is_to_hub && (TO_HUB..TO_HUB + 2 * Time::SECOND).contains(&took) {
             self.to_hub.push(took);
@@ -185,7 +185,7 @@ impl Learner {
                 clock.end = replied.map_or(time.0.saturating_add(latency), |time| time.0);
             }
             None => {
-                clock.request = clock.end + UNTIMED;
+                clock.request = clock.end.saturating_add(UNTIMED);
                 clock.end = clock.request;
             }
         }
@@ -264,7 +264,11 @@ impl Learner {
                 if motor.last.replace(words).is_some_and(|last| last != words) {
                     let (errors, warnings) = words;
                     let hand = Hand::Motor { address: told.addr, errors, warnings };
-                    self.event(told.request - 1, hand, "its protection's words changed".to_owned());
+                    self.event(
+                        told.request.saturating_sub(1),
+                        hand,
+                        "its protection's words changed".to_owned(),
+                    );
                 }
             }
             _ => {}

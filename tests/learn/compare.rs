@@ -123,7 +123,13 @@ fn difference(pair: &Pair, wheels: &mut BTreeMap<u8, (f64, f64)>) -> Option<Stri
                 |n: usize| (i16::from(a.data()[n] as i8) - i16::from(b.data()[n] as i8)).abs();
             let fits =
                 off(0) <= READINGS.0 && off(1) <= READINGS.1 && a.data()[2..] == b.data()[2..];
-            (!fits).then(told)
+            let ran = a.data()[2] != b.data()[2] && a.data()[3..] == b.data()[3..];
+            let why = match ran {
+                // Firmware 1.1.3 as it was observed tells it, other recorded boxes do so now and then.
+                true => " (whether the box tells that a feeder ran in 10/00 or 11/01)",
+                false => "",
+            };
+            (!fits).then(|| told() + why)
         }
         (0x0e, _) | (0x10, Some(5)) if a.data().len() == 4 => {
             let mm = |frame: &Frame<'_>| {

@@ -145,7 +145,12 @@ fn with_times(all: &mut [Exchange]) {
         let frame = request.frame();
         let stage = frame.data().get(1).copied().filter(|_| frame.func() == 0x10);
         let fed = before == Some(5) && matches!(stage, Some(5 | 6));
-        now.0 += if fed { 2 * Time::SECOND } else { 50 * Time::MILLISECOND };
+        now.0 += match stage {
+            Some(5) if fed => 2 * Time::SECOND,
+            // At once when the sensor is on, so somewhere between two polls.
+            Some(6) if fed => 1_200 * Time::MILLISECOND,
+            _ => 50 * Time::MILLISECOND,
+        };
         before = stage.or(before);
         let at = |observed: &Arc<Observed>| {
             let mut observed = Observed::clone(observed);

@@ -69,7 +69,7 @@ pub(crate) struct BoxFacts {
 }
 
 pub(crate) fn slot_of(addr: u8, slot: usize) -> Slot {
-    Slot { device: addr - 1, letter: Letter::ALL[slot.min(3)] }
+    Slot { device: addr, letter: Letter::ALL[slot.min(3)] }
 }
 
 impl BoxFacts {
@@ -86,7 +86,7 @@ impl BoxFacts {
     /// The climate's drift in an hour, once it was read for ten minutes.
     fn drift(&self) -> Option<(f64, f64)> {
         let ((from, t0, h0), (to, t1, h1)) = (self.begin_climate?, self.climate?);
-        let hours = (to - from) as f64 / 3_600e9;
+        let hours = to.saturating_sub(from) as f64 / 3_600e9;
         let rate = |a: i8, b: i8| ((f64::from(b) - f64::from(a)) / hours * 100.0).round() / 100.0;
         (hours >= 1.0 / 6.0).then(|| (rate(t0, t1), rate(h0, h1)))
     }
@@ -105,7 +105,7 @@ impl BoxFacts {
 
     /// Takes what the box says of itself and of its slots.
     pub(crate) fn learn(&mut self, told: &Told<'_>, before: i64, happened: &mut Vec<Happened>) {
-        let between = (before + told.request) / 2;
+        let between = midway(before, told.request);
         match (told.func, told.reply) {
             // Device, program, identity.
             (0xa0..=0xa3, Some((0, data))) if data.len() == 14 => {
@@ -137,7 +137,9 @@ impl BoxFacts {
                 }
             }
             (0x0a, Some((_, &[temperature, humidity, _, state]))) => {
-                let (t, h) = (temperature as i8, humidity as i8);
+                // What no sensor measures is held at what one can.
+                let t = (temperature as i8).clamp(-40, 120);
+                let h = (humidity as i8).clamp(0, 100);
                 self.climate(told, t, h, between, happened);
                 if self.printing.is_none() && state != 2 {
                     (self.first_printing, self.printing) = (Some(None), Some(None));
@@ -272,7 +274,8 @@ impl BoxFacts {
         if self.first_odometer.is_none() {
             // What 10/00 and the feed turned before the first reading.
             let speed = 154.0;
-            let fed = self.feeding.map_or(0.0, |from| speed * seconds(told.end - from));
+            let fed =
+                self.feeding.map_or(0.0, |from| speed * seconds(told.end.saturating_sub(from)));
             let run =
                 if self.in_hub.is_some() && self.moved { GRIP + speed * HUB_RUN } else { 0.0 };
             self.first_odometer = Some(((mm + fed + run) * 100.0).round() / 100.0);
@@ -283,10 +286,10 @@ impl BoxFacts {
         }
         if let (Some(began), 0x10) = (self.feeding, told.func) {
             let speed = self.speed().unwrap_or(154.0);
-            let first = mm + speed * seconds(told.end - began);
+            let first = mm + speed * seconds(told.end.saturating_sub(began));
             self.feed_odometer.get_or_insert(first);
             if let Some((at, last)) = self.poll {
-                let s = seconds(told.end - at);
+                let s = seconds(told.end.saturating_sub(at));
                 if s > 0.5 && last - mm > 1.0 {
                     self.speeds.push(((last - mm) / s * 1000.0) as i64);
                 }
@@ -308,10 +311,15 @@ impl BoxFacts {
             return;
         }
         let speed = self.speed().unwrap_or(154.0);
-        let on = speed * seconds(told.request - at).clamp(0.0, 5.0);
+        let on = speed * seconds(told.request.saturating_sub(at)).clamp(0.0, 5.0);
         let run = GRIP + speed * HUB_RUN;
         self.toolheads.push(((began - mm + on + run) * 1000.0) as i64);
     }
+}
+
+/// The middle of two times.
+pub(crate) fn midway(a: i64, b: i64) -> i64 {
+    a / 2 + b / 2
 }
 
 pub(crate) fn seconds(ns: i64) -> f64 {

@@ -1,7 +1,7 @@
 //! What printer and hands must have done between two answers.
 
 use super::Told;
-use super::facts::{BoxFacts, Happened, seconds};
+use super::facts::{BoxFacts, Happened, midway, seconds};
 use crate::hand::Hand;
 
 /// How much slack the buffer can take, in mm; the scene's default.
@@ -51,7 +51,7 @@ pub(crate) fn between(
     events: usize,
     happened: &mut Vec<Happened>,
 ) {
-    let middle = (before + told.request) / 2;
+    let middle = midway(before, told.request);
     match (told.func, told.arg(1), told.reply) {
         // The box filled the buffer.
         (0x10, 6, Some((0, _))) => (printer.slack, printer.cut) = (TRAVEL, false),
@@ -106,13 +106,13 @@ fn extruded(told: &Told<'_>, facts: &BoxFacts, data: &[u8], happened: &mut Vec<H
         return;
     };
     let mm = last - f64::from(f32::from_be_bytes(bytes));
-    let s = seconds(told.request - from);
+    let s = seconds(told.request.saturating_sub(from));
     if !(1.0..1e6).contains(&mm) || s < 0.5 {
         return;
     }
     let mm = (mm * 100.0).round() / 100.0;
     let speed = (mm / (s * 0.8) * 100.0).round().max(1.0) / 100.0;
-    let at = from + (told.request - from) / 10;
+    let at = from.saturating_add(told.request.saturating_sub(from) / 10);
     let why = "the odometer went on by this much: the extruder turned".to_owned();
     happened.push((at, Hand::Extrude { mm, speed: Some(speed.min(1000.0)) }, why));
 }

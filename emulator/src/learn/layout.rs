@@ -182,7 +182,7 @@ fn filament_box(n: usize, addr: u8, facts: &BoxFacts, notes: &mut Notes) -> BoxS
     }
     if let Some((_, temperature, humidity)) = facts.first_climate {
         one.climate.set("temperature", |climate| climate.temperature = temperature);
-        one.climate.set("humidity", |climate| climate.humidity = humidity.clamp(0, 100));
+        one.climate.set("humidity", |climate| climate.humidity = humidity);
     }
     if let Some((temperature, humidity)) = facts.first_drift.filter(|drift| *drift != (0.0, 0.0)) {
         one.climate.set("temperature_drift", |climate| climate.temperature_drift = temperature);
@@ -260,7 +260,7 @@ fn motor(n: usize, addr: u8, facts: &MotorFacts, notes: &mut Notes) -> MotorScen
 /// Addresses become places.
 fn renumber(hand: &mut Hand, places: &BTreeMap<u8, usize>) {
     let place = |addr: u8| places.get(&addr).copied().unwrap_or_default();
-    let by_slot = |slot: &mut Slot| slot.device = place(slot.device + 1) as u8;
+    let by_slot = |slot: &mut Slot| slot.device = place(slot.device) as u8 + 1;
     match hand {
         Hand::Insert { slot, .. } | Hand::PullOut { slot } => by_slot(slot),
         Hand::Climate { unit, .. } => *unit = place(*unit as u8) + 1,

@@ -26,7 +26,7 @@ impl Latencies {
         let kept = of.entry(func).or_default();
         if kept.len() < KEPT {
             let own = if wire { bytes as i64 * BYTE } else { 0 };
-            kept.push((ns - own).max(0));
+            kept.push(ns.saturating_sub(own).max(0));
         }
     }
 
