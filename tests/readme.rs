@@ -14,8 +14,12 @@ fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
 
 #[test]
 fn the_example_is_real_output() {
-    let command = "cargo run --release -- decode captures/sample-load.hex\n";
-    assert_eq!(blocks(README, "sh").first(), Some(&command));
+    let commands = [
+        "cargo run --release -- sniff emu:\n",
+        "./test\n",
+        "cargo run --release -- decode captures/sample-load.hex\n",
+    ];
+    assert_eq!(blocks(README, "sh")[..3], commands);
     let output = Command::new(env!("CARGO_BIN_EXE_k485"))
         .args(["decode", "captures/sample-load.hex"])
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
