@@ -18,9 +18,9 @@ use k485_proto::address::{Address, Class};
 use k485_proto::exchange::{Exchange, LatencySource, Outcome};
 use k485_proto::record::Time;
 
+use crate::hand::Hand;
 use crate::scene::{Event, Layout, Notes, When};
 use crate::table::{Length, Parsed};
-use crate::hand::Hand;
 use facts::BoxFacts;
 use happened::Printer;
 use speeds::Latencies;
@@ -256,7 +256,9 @@ impl Learner {
             (0x0f, Some(data)) => motor.versions = data.try_into().ok().or(motor.versions),
             // Two words, low byte first: errors, warnings.
             (0x0c, Some(data)) if told.arg(0) == 0x0b && data.len() == 8 => {
-                let word = |at: usize| u32::from_le_bytes([data[at], data[at + 1], data[at + 2], data[at + 3]]);
+                let word = |at: usize| {
+                    u32::from_le_bytes([data[at], data[at + 1], data[at + 2], data[at + 3]])
+                };
                 let words = (word(0), word(4));
                 motor.first.get_or_insert(words);
                 if motor.last.replace(words).is_some_and(|last| last != words) {

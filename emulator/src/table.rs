@@ -7,8 +7,8 @@ use k485_proto::strict::{Errors, Section};
 use toml::Spanned;
 use toml::de::DeValue;
 
-pub(crate) use value::{Word, quoted};
 pub use value::{Length, Parsed, Some0};
+pub(crate) use value::{Word, quoted};
 
 /// A key of a table.
 #[derive(Debug, Clone, Copy)]

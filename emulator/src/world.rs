@@ -397,7 +397,13 @@ impl World {
                     if plug && !*plugged {
                         // A new start, so that what happened meanwhile happens to nobody.
                         let config = device.config().clone();
-                        let config = BoxConfig { power_on: now, address: None, odometer: 0.0, printing: None, ..config };
+                        let config = BoxConfig {
+                            power_on: now,
+                            address: None,
+                            odometer: 0.0,
+                            printing: None,
+                            ..config
+                        };
                         **device = BoxDevice::new(config, seed);
                     }
                     *plugged = plug;

@@ -211,7 +211,9 @@ impl BoxFacts {
     fn tags(&mut self, text: &str) {
         for part in text.split(';') {
             let Some((letter, body)) = part.split_once(':') else { continue };
-            let slot = Letter::ALL.iter().position(|l| letter.len() == 1 && letter.starts_with(l.as_char()));
+            let slot = Letter::ALL
+                .iter()
+                .position(|l| letter.len() == 1 && letter.starts_with(l.as_char()));
             let Some(slot) = slot else { continue };
             self.tags[slot] = match body {
                 "unknown" => Some(Err(())),
@@ -271,7 +273,8 @@ impl BoxFacts {
             // What 10/00 and the feed turned before the first reading.
             let speed = 154.0;
             let fed = self.feeding.map_or(0.0, |from| speed * seconds(told.end - from));
-            let run = if self.in_hub.is_some() && self.moved { GRIP + speed * HUB_RUN } else { 0.0 };
+            let run =
+                if self.in_hub.is_some() && self.moved { GRIP + speed * HUB_RUN } else { 0.0 };
             self.first_odometer = Some(((mm + fed + run) * 100.0).round() / 100.0);
         }
         if let Some(began) = self.fed_from.take() {

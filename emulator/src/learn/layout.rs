@@ -86,8 +86,12 @@ impl Learner {
                 .iter()
                 .map(|(func, ns)| format!("{func:02X} {}", Length(ns / 100_000 * 100_000)))
                 .collect();
-            notes.add("bus", "the capture has the times of calls, in which the host's own time is;");
-            notes.add("bus", format!("the bus's is not in it. Medians by function: {}", list.join(", ")));
+            notes
+                .add("bus", "the capture has the times of calls, in which the host's own time is;");
+            notes.add(
+                "bus",
+                format!("the bus's is not in it. Medians by function: {}", list.join(", ")),
+            );
         }
         let turnarounds = self.latencies.turnarounds();
         let Some(least) = turnarounds.values().min().copied() else { return };
@@ -107,7 +111,8 @@ impl Learner {
             }
             layout.faults.0.push(draft);
             let n = layout.faults.0.len();
-            notes.add(format!("fault.{n}"), format!("{func:02X} is answered later than the others"));
+            notes
+                .add(format!("fault.{n}"), format!("{func:02X} is answered later than the others"));
         }
     }
 
@@ -128,7 +133,9 @@ impl Learner {
                 own.set("joint", |geometry| geometry.joint = toolhead - BEFORE);
                 own.set("cutter", |geometry| geometry.cutter = toolhead + BEHIND.0);
                 own.set("extruder", |geometry| geometry.extruder = toolhead + BEHIND.1);
-                why.push("toolhead is as far as the box had fed when the host ended the feed (10/06);");
+                why.push(
+                    "toolhead is as far as the box had fed when the host ended the feed (10/06);",
+                );
                 why.push("joint, cutter and extruder are as far from it as by default");
             }
             for line in why {

@@ -87,12 +87,7 @@ impl Scene {
     #[must_use]
     pub fn bus(&self) -> BusConfig {
         let bus = &self.layout.bus;
-        BusConfig {
-            baud: bus.baud,
-            turnaround: bus.turnaround.0.0,
-            fast: bus.fast,
-            echo: bus.echo,
-        }
+        BusConfig { baud: bus.baud, turnaround: bus.turnaround.0.0, fast: bus.fast, echo: bus.echo }
     }
 
     fn box_config(&self, unit: usize, one: &BoxScene, start: Time) -> BoxConfig {

@@ -43,7 +43,10 @@ pub(super) fn check(
     let place = Place(root);
     if layout.boxes.len() > BOXES {
         let many = layout.boxes.len();
-        errors.add(place.at("box", BOXES, ""), format!("{many} boxes are too many: a bus has {BOXES}"));
+        errors.add(
+            place.at("box", BOXES, ""),
+            format!("{many} boxes are too many: a bus has {BOXES}"),
+        );
     }
     if let Some(wrong) = out_of_order(&layout.geometry) {
         errors.add(root.get("geometry").map_or(0..0, Spanned::span), wrong);
@@ -120,7 +123,10 @@ fn duplicates<T: Ord + Copy>(
             let line = errors.line(&place.at(table, first, key));
             errors.add(
                 place.at(table, n, key),
-                format!("{table} {} has this {key} already (line {line}); give each its own", first + 1),
+                format!(
+                    "{table} {} has this {key} already (line {line}); give each its own",
+                    first + 1
+                ),
             );
         }
     }

@@ -110,17 +110,28 @@ pub const HANDS: &[HandInfo] = &[
         doc: "A spool's end is put into a slot's inlet, so far that the feeder grips it.",
         args: &[SLOT, SPOOL],
     },
-    HandInfo { name: "pull_out", doc: "What hangs on a slot's spool is pulled out.", args: &[SLOT] },
+    HandInfo {
+        name: "pull_out",
+        doc: "What hangs on a slot's spool is pulled out.",
+        args: &[SLOT],
+    },
     HandInfo {
         name: "place",
         doc: "A slot's filament is where it would have been fed to.",
-        args: &[SLOT, SPOOL, arg!("tip", f64, PLACE, true, "", "Where its tip is, in mm from the inlet.")],
+        args: &[
+            SLOT,
+            SPOOL,
+            arg!("tip", f64, PLACE, true, "", "Where its tip is, in mm from the inlet."),
+        ],
     },
     HandInfo { name: "clear", doc: "All filament is taken out of a slot's path.", args: &[SLOT] },
     HandInfo {
         name: "run_out",
         doc: "The spool comes to its end.",
-        args: &[SLOT, arg!("left", f64, PLACE, false, "0.0", "How much is left outside the inlet, in mm.")],
+        args: &[
+            SLOT,
+            arg!("left", f64, PLACE, false, "0.0", "How much is left outside the inlet, in mm."),
+        ],
     },
     HandInfo {
         name: "break",
@@ -130,29 +141,35 @@ pub const HANDS: &[HandInfo] = &[
     HandInfo {
         name: "jam",
         doc: "A slot's filament holds fast; with a place, no tip passes it.",
-        args: &[SLOT, arg!("at_mm", f64, PLACE, false, "", "The place that no tip passes, in mm from the inlet.")],
+        args: &[
+            SLOT,
+            arg!(
+                "at_mm",
+                f64,
+                PLACE,
+                false,
+                "",
+                "The place that no tip passes, in mm from the inlet."
+            ),
+        ],
     },
     HandInfo {
         name: "unjam",
         doc: "The slot's jam is freed, and its box's hub grips and turns.",
         args: &[SLOT],
     },
-    HandInfo {
-        name: "slip",
-        doc: "A box's hub gear turns without gripping.",
-        args: &[UNIT, ON],
-    },
+    HandInfo { name: "slip", doc: "A box's hub gear turns without gripping.", args: &[UNIT, ON] },
     HandInfo {
         name: "block",
         doc: "A part of a box cannot turn.",
-        args: &[UNIT, arg!("part", word &["hub", "wheel"], "Which part."), ON],
+        args: &[UNIT, arg!("part", word & ["hub", "wheel"], "Which part."), ON],
     },
     HandInfo {
         name: "sensor",
         doc: "A photo sensor of a slot shows the same whatever is there, or works again.",
         args: &[
             SLOT,
-            arg!("sensor", word &["inlet", "hub"], "Which of the slot's two."),
+            arg!("sensor", word & ["inlet", "hub"], "Which of the slot's two."),
             arg!("shows", word SHOWS, "What it shows."),
         ],
     },
@@ -161,13 +178,27 @@ pub const HANDS: &[HandInfo] = &[
         doc: "The extruder turns.",
         args: &[
             arg!("mm", f64, limits(-1e6, 1e6), true, "", "How far, in mm; negative is back."),
-            arg!("speed", f64, limits(0.001, 1000.0), false, "", "How fast, in mm/s; left out, at once."),
+            arg!(
+                "speed",
+                f64,
+                limits(0.001, 1000.0),
+                false,
+                "",
+                "How fast, in mm/s; left out, at once."
+            ),
         ],
     },
     HandInfo {
         name: "extruder",
         doc: "The extruder goes on turning; 0 stops it.",
-        args: &[arg!("speed", f64, limits(-1000.0, 1000.0), true, "", "How fast, in mm/s; negative is back.")],
+        args: &[arg!(
+            "speed",
+            f64,
+            limits(-1000.0, 1000.0),
+            true,
+            "",
+            "How fast, in mm/s; negative is back."
+        )],
     },
     HandInfo { name: "cut", doc: "The cutter closes and opens again.", args: &[] },
     HandInfo {
@@ -178,7 +209,7 @@ pub const HANDS: &[HandInfo] = &[
     HandInfo {
         name: "hold_buffer",
         doc: "Something holds the buffer.",
-        args: &[arg!("buffer", word &["full", "middle", "empty"], "Where.")],
+        args: &[arg!("buffer", word & ["full", "middle", "empty"], "Where.")],
     },
     HandInfo { name: "free_buffer", doc: "The buffer is free again.", args: &[] },
     HandInfo {
@@ -273,7 +304,12 @@ fn event(item: &Spanned<DeValue<'_>>, errors: &mut Errors<'_>) -> Option<Event> 
         return None;
     };
     let Some(info) = HANDS.iter().find(|hand| hand.name == name) else {
-        errors.add_unknown(done.span(), format!("nothing that happens is called {name:?}"), name, &names);
+        errors.add_unknown(
+            done.span(),
+            format!("nothing that happens is called {name:?}"),
+            name,
+            &names,
+        );
         return None;
     };
     let when = When::info().keys.iter().map(|key| key.name);
@@ -283,7 +319,10 @@ fn event(item: &Spanned<DeValue<'_>>, errors: &mut Errors<'_>) -> Option<Event> 
     let due = When::read_from(&section, errors);
     match (&due.at, &due.when) {
         (None, None) if table.get("at").is_none() && table.get("when").is_none() => {
-            errors.add(item.span(), "at or when is missing: write at = \"10s\", or when = \"FILTER\"");
+            errors.add(
+                item.span(),
+                "at or when is missing: write at = \"10s\", or when = \"FILTER\"",
+            );
         }
         (Some(_), Some(_)) => {
             errors.add(item.span(), "an event has a time (at) or a filter (when), not both");
@@ -313,7 +352,8 @@ fn hand(
         match table.get(name) {
             Some(value) => match argument(name, value, (arg.key.shape)(), errors) {
                 Some(value) => {
-                    let own = |(hand, key, _): &&(&str, &str, &str)| *hand == info.name && *key == name;
+                    let own =
+                        |(hand, key, _): &&(&str, &str, &str)| *hand == info.name && *key == name;
                     let name = RENAMED.iter().find(own).map_or(name, |(.., program)| program);
                     json.insert(name.to_owned(), value);
                 }

@@ -73,7 +73,8 @@ fn of(shape: &Shape) -> Json {
         Shape::Table(info) => object(info()),
         Shape::Tables(info) => json!({ "type": "array", "items": object(info()) }),
         Shape::Events => {
-            let hands: Vec<Json> = HANDS.iter().map(|hand| event(hand.name, hand.doc, hand.args)).collect();
+            let hands: Vec<Json> =
+                HANDS.iter().map(|hand| event(hand.name, hand.doc, hand.args)).collect();
             json!({ "type": "array", "items": { "oneOf": hands } })
         }
         Shape::Faults => json!({ "type": "array", "items": fault() }),
@@ -108,7 +109,9 @@ fn fault() -> Json {
         Takes::Count(least, most) if most > i64::MAX as u64 => {
             json!({ "type": "integer", "minimum": least })
         }
-        Takes::Count(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
+        Takes::Count(least, most) => {
+            json!({ "type": "integer", "minimum": least, "maximum": most })
+        }
         Takes::Length => json!({ "type": "string", "pattern": LENGTH }),
         Takes::Filter => json!({ "type": "string" }),
         Takes::Status | Takes::Function | Takes::Device => json!({ "type": ["string", "integer"] }),

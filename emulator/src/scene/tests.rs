@@ -1,9 +1,9 @@
 //! Reading, its errors at their places, writing, and what is built of it.
 
+use k485_proto::address::Address;
 use k485_proto::dialect::K2;
 use k485_proto::exchange::{Pairer, Seen};
 use k485_proto::frame::Frame;
-use k485_proto::address::Address;
 use k485_proto::record::{Direction, Origin, Record, Time, Verdict};
 use k485_proto::slot::Letter;
 use k485_proto::status::Status;
@@ -134,7 +134,8 @@ fn the_odometer_starts_where_the_scene_says() {
 
 #[test]
 fn a_box_that_prints_prints() {
-    let world = scene("[[box]]\naddress = 1\nprinting = \"B\"\nB = { tip = 1500.0 }\n").build(Time(0));
+    let world =
+        scene("[[box]]\naddress = 1\nprinting = \"B\"\nB = { tip = 1500.0 }\n").build(Time(0));
     let state = world.filament_box(0).unwrap().state();
     assert_eq!(state, k485_proto::message::codes::BoxState::PRINTING);
     assert!(world.plant().path(0).in_hub(Letter::B.index()));
@@ -145,7 +146,10 @@ fn errors_are_told_with_their_places() {
     assert_eq!(error("sed = 1\n"), "1:1: unknown key \"sed\"; did you mean seed?");
     assert_eq!(error("seed = \"a\"\n"), "1:8: seed is a whole number, not a text");
     assert_eq!(error("[[box]]\naddress = 5\n"), "2:11: address is from 1 to 4, not 5");
-    assert_eq!(error("[[box]]\nadress = 1\n"), "2:1: unknown key \"adress\"; did you mean address?");
+    assert_eq!(
+        error("[[box]]\nadress = 1\n"),
+        "2:1: unknown key \"adress\"; did you mean address?"
+    );
     assert_eq!(error("[climate]\nhumidity = 101\n"), "2:12: humidity is from 0 to 100, not 101");
     assert_eq!(error("[box]\n"), "1:1: box is a list of tables: write [[box]]");
     assert!(error("[[box]]\nuniid = \"12\"\n").starts_with("2:9: uniid: \"12\" is no identity"));
@@ -153,10 +157,15 @@ fn errors_are_told_with_their_places() {
     assert!(error("[[box]]\nA = { colour = \"red\" }\n").starts_with("2:5: no colour"));
     assert!(error("[[box]]\nA = { tip = 9000.0 }\n").contains("behind the extruder"));
     assert!(error("[[box]]\n[[box]]\n[[box]]\n[[box]]\n[[box]]\n").contains("too many"));
-    assert!(error("[geometry]\nhub = 900.0\n").starts_with("1:1: wheel (325 mm) is not behind hub"));
+    assert!(
+        error("[geometry]\nhub = 900.0\n").starts_with("1:1: wheel (325 mm) is not behind hub")
+    );
     assert!(error("[[motor]]\n").starts_with("1:1: address is missing"));
     assert!(error("[[fault]]\nkind = \"dro\"\n").starts_with("2:8: "));
-    assert!(error("[[fault]]\nkind = \"drop\"\nprobabilty = 1\n").ends_with("did you mean probability?"));
+    assert!(
+        error("[[fault]]\nkind = \"drop\"\nprobabilty = 1\n")
+            .ends_with("did you mean probability?")
+    );
     assert!(error("[[fault]]\nkind = \"drop\"\nwhen = \"adr==1\"\n").starts_with("3:8: "));
     assert!(error("title = \n").starts_with("1:"));
     let two = "[[box]]\naddress = 2\n[[box]]\naddress = 2\n";
@@ -176,7 +185,9 @@ fn events_say_what_is_wrong_with_them() {
     assert!(event("at = \"1s\"\ndo = \"insert\"\n").contains("slot is missing"));
     assert!(event("at = \"1s\"\ndo = \"insert\"\nslot = \"T9A\"\n").starts_with("5:8: "));
     assert!(event("at = \"1s\"\ndo = \"insert\"\nslot = \"T2A\"\n").contains("there is no box 2"));
-    assert!(event("at = \"1s\"\ndo = \"insert\"\nslto = \"T1A\"\nslot = \"T1A\"\n").ends_with("slot?"));
+    assert!(
+        event("at = \"1s\"\ndo = \"insert\"\nslto = \"T1A\"\nslot = \"T1A\"\n").ends_with("slot?")
+    );
     assert!(event("when = \"fnc==1\"\ndo = \"cut\"\n").starts_with("3:8: when: "));
     let spool = "at = \"1s\"\ndo = \"insert\"\nslot = \"T1A\"\nspool = { lenght = 1.0 }\n";
     assert!(event(spool).ends_with("did you mean length?"));
@@ -186,7 +197,8 @@ fn events_say_what_is_wrong_with_them() {
 #[test]
 fn hands_take_what_they_are_declared_to_take() {
     for info in HANDS {
-        let mut text = String::from("[[box]]\n[[motor]]\naddress = 0x80\n[[belt]]\naddress = 0x21\n[rack]\n");
+        let mut text =
+            String::from("[[box]]\n[[motor]]\naddress = 0x80\n[[belt]]\naddress = 0x21\n[rack]\n");
         text += &format!("[[event]]\nat = \"1s\"\ndo = \"{}\"\n", info.name);
         for arg in info.args {
             let value = match (arg.key.shape)() {

@@ -79,12 +79,8 @@ impl Drift {
 
 impl Timeline {
     pub(super) fn new(layout: &Layout, filters: &[Option<Filter>], start: Time) -> Timeline {
-        let mut timeline = Timeline {
-            due: BTreeMap::new(),
-            count: 0,
-            triggers: Vec::new(),
-            drifts: Vec::new(),
-        };
+        let mut timeline =
+            Timeline { due: BTreeMap::new(), count: 0, triggers: Vec::new(), drifts: Vec::new() };
         for (unit, one) in layout.boxes.iter().enumerate() {
             if let Some(at) = one.plug_at {
                 timeline.add(later(start, at.0.0), Hand::Plug { unit: unit + 1 });

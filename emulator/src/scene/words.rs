@@ -73,7 +73,8 @@ impl FromStr for Version2Text {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let parts = text.split_once('.').and_then(|(a, b)| Some([a.parse().ok()?, b.parse().ok()?]));
+        let parts =
+            text.split_once('.').and_then(|(a, b)| Some([a.parse().ok()?, b.parse().ok()?]));
         parts.map(Version2Text).ok_or_else(|| format!("{text:?} is no version; write 1.0"))
     }
 }

@@ -1,8 +1,8 @@
 //! What a box is, and how long it takes for things.
 
+use crate::table::table;
 use k485_proto::address::Address;
 use k485_proto::record::Time;
-use crate::table::table;
 
 /// What a box measures around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
