@@ -1,7 +1,6 @@
 //! How filament moves: one millisecond at a time.
 
 use super::path::{BoxPath, Drive, SLOTS};
-use super::printer::Printer;
 use super::{Plant, Port};
 
 /// Below this a motion is none, in mm.
@@ -80,18 +79,23 @@ impl Plant {
     fn push(&mut self, port: Port, i: usize, mm: f64) -> f64 {
         let limit = self.limit(port, i);
         let path = &mut self.paths[port.unit];
-        let (wheel, extruder) = (path.geometry.wheel, path.geometry.extruder);
+        let wheel = path.geometry.wheel;
         let piece = path.lanes[port.slot].pieces[i];
         let mut moved = mm.min((limit - piece.tip).max(0.0));
         let more = mm - moved;
         if more > NOTHING && i + 1 < path.lanes[port.slot].pieces.len() {
             moved += self.push(port, i + 1, more);
         }
+        self.paths[port.unit].lanes[port.slot].pieces[i].tip += moved;
+        let at_end = self.is_at_end(port, i);
         let path = &mut self.paths[port.unit];
         let piece = &mut path.lanes[port.slot].pieces[i];
-        piece.tip += moved;
-        let at_end = piece.tip >= extruder - self.printer.stub.unwrap_or(0.0) - NOTHING;
-        let slack = if more > NOTHING && at_end { self.printer.take_in(mm - moved) } else { 0.0 };
+        // Only what runs through the buffer can bulge there.
+        let room = (path.geometry.joint - piece.tail - moved).max(0.0);
+        let slack = match mm - moved > NOTHING && at_end {
+            true => self.printer.take_in((mm - moved).min(room)),
+            false => 0.0,
+        };
         piece.tail += moved + slack;
         let turned = moved + slack > NOTHING && piece.covers(wheel) && !path.wheel_blocked;
         if turned {
@@ -99,6 +103,16 @@ impl Plant {
             path.wheel += mm;
         }
         moved + slack
+    }
+
+    /// Whether a piece's tip is at the extruder or what was cut off before it, or pressed against
+    /// pieces of which the last one is.
+    fn is_at_end(&self, port: Port, i: usize) -> bool {
+        let path = &self.paths[port.unit];
+        let end = path.geometry.extruder - self.printer.stub.unwrap_or(0.0);
+        let pieces = &path.lanes[port.slot].pieces[i..];
+        let pressed = pieces.windows(2).all(|two| two[0].tip >= two[1].tail - NOTHING);
+        pressed && pieces.last().is_some_and(|last| last.tip >= end - NOTHING)
     }
 
     /// Draws a piece back; slack between it and the extruder goes first.
@@ -182,7 +196,8 @@ impl Plant {
             if left > NOTHING {
                 // The end has left the gears, which turn on without it.
                 let path = &mut self.paths[port.unit];
-                path.lanes[port.slot].pieces[i].tip = path.geometry.extruder - 1.0;
+                let piece = &mut path.lanes[port.slot].pieces[i];
+                piece.tip = (path.geometry.extruder - 1.0).max(piece.tail);
             }
         }
     }
@@ -214,24 +229,27 @@ impl Plant {
         self.printer.beyond -= back;
         self.printer.stub = Some(stub + back);
         for port in self.ports() {
-            let path = &mut self.paths[port.unit];
+            let path = &self.paths[port.unit];
             let place = path.geometry.extruder - stub - back;
-            let wheel = path.geometry.wheel;
-            let pieces = &mut path.lanes[port.slot].pieces;
-            // The nearest to it is pushed, and pushes what it meets.
-            let mut end = place;
-            for piece in pieces.iter_mut().rev() {
-                let moved = piece.tip - end;
-                if moved <= 0.0 {
-                    break;
-                }
-                piece.tip -= moved;
-                piece.tail -= moved;
-                if piece.covers(wheel) && !path.wheel_blocked {
-                    path.wheel -= moved;
-                }
-                end = piece.tail;
+            self.make_room(port, path.lanes[port.slot].pieces.len(), place);
+        }
+    }
+
+    /// The first pieces are pushed back so far that none reaches beyond `end`.
+    fn make_room(&mut self, port: Port, count: usize, mut end: f64) {
+        let path = &mut self.paths[port.unit];
+        let wheel = path.geometry.wheel;
+        for piece in path.lanes[port.slot].pieces[..count].iter_mut().rev() {
+            let moved = piece.tip - end;
+            if moved <= 0.0 {
+                return;
             }
+            piece.tip -= moved;
+            piece.tail -= moved;
+            if piece.covers(wheel) && !path.wheel_blocked {
+                path.wheel -= moved;
+            }
+            end = piece.tail;
         }
     }
 
@@ -260,9 +278,11 @@ impl Plant {
 
     /// The extruder pushes filament back: into the buffer, and what that cannot take into the box.
     fn give_back(&mut self, port: Port, i: usize, mm: f64) {
-        let Printer { held, .. } = self.printer;
-        let rest = mm - self.printer.take_in(mm);
-        if rest <= NOTHING || held {
+        let held = self.printer.held;
+        let path = &self.paths[port.unit];
+        let bulges = path.lanes[port.slot].pieces[i].tail < path.geometry.joint;
+        let rest = if bulges { mm - self.printer.take_in(mm) } else { mm };
+        if rest <= NOTHING || (held && bulges) {
             return;
         }
         let path = &mut self.paths[port.unit];
@@ -272,5 +292,7 @@ impl Plant {
         if piece.covers(wheel) && !path.wheel_blocked {
             path.wheel -= rest;
         }
+        let end = piece.tail;
+        self.make_room(port, i, end);
     }
 }

@@ -108,6 +108,24 @@ fn a_buffer_that_is_filled_while_it_is_drawn_from_is_full_when_it_is_looked_at()
     assert!(plant.printer().full());
 }
 
+/// A piece behind the buffer cannot bulge in it: what presses on it from behind does.
+#[test]
+fn a_short_piece_at_the_extruder_stays_as_long_as_it_is() {
+    let mut plant = loaded(1500.0);
+    plant.break_at(A, 1490.0);
+    plant.path_mut(0).hub = Drive::Forward;
+    after(&mut plant, 1_000);
+    plant.path_mut(0).hub = Drive::Stop;
+    assert!(plant.printer().full());
+    let pieces = plant.path(0).pieces(0);
+    assert_eq!((pieces[0].tip, pieces[1].tail, pieces[1].tip), (1490.0, 1490.0, 1500.0));
+    // It is drawn in, and comes back: the other one makes room.
+    plant.extrude(4.0);
+    plant.extrude(-8.0);
+    let pieces = plant.path(0).pieces(0);
+    assert!(pieces[0].tip <= pieces[1].tail && pieces[1].tail <= pieces[1].tip, "{pieces:?}");
+}
+
 #[test]
 fn a_buffer_without_filament_is_empty() {
     let mut plant = loaded(1500.0);

@@ -276,8 +276,8 @@ impl Story {
         for unit in 0..self.boxes {
             for slot in 0..SLOTS {
                 let pieces = self.bench.world.plant().path(unit).pieces(slot);
-                // Of what no feeder holds, no box is rid.
-                if pieces.iter().any(|piece| piece.tail > -1_000.0) {
+                // No box is rid of what no feeder holds, and a rest is too short for a load.
+                if pieces.iter().any(|piece| piece.tip - piece.tail < 10_000.0) {
                     self.bench.hand(&Hand::Clear { slot: slot_of(unit, slot) });
                 }
             }
