@@ -7,7 +7,7 @@ use k485_proto::strict::{Errors, Section};
 use toml::Spanned;
 use toml::de::DeValue;
 
-pub use value::{Length, Parsed, Some0};
+pub use value::{Length, List, Parsed};
 pub(crate) use value::{Word, quoted};
 
 /// A key of a table.

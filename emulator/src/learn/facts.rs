@@ -179,7 +179,7 @@ impl BoxFacts {
         if !matches!(change, 1 | 2) {
             return;
         }
-        let now = self.inlets.unwrap_or_else(|| if change == 1 { 0 } else { bit });
+        let now = self.inlets.unwrap_or(if change == 1 { 0 } else { bit });
         self.first_inlets.get_or_insert(now);
         self.inlets = Some(now);
         let mask = if change == 1 { now | bit } else { now & !bit };

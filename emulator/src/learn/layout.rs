@@ -14,7 +14,7 @@ use crate::scene::{
     BeltScene, BoxScene, FailedPart, Firmware, Layout, LetterWord, MotorScene, Notes, SerialNumber,
     SlotScene, SlotTag, SpoolScene, Uniid, Version2Text, VersionText,
 };
-use crate::table::{Length, Parsed, Some0};
+use crate::table::{Length, List, Parsed};
 
 use k485_proto::slot::{Letter, Slot};
 
@@ -171,7 +171,7 @@ fn filament_box(n: usize, addr: u8, facts: &BoxFacts, notes: &mut Notes) -> BoxS
         FailedPart::RfidRight,
     ];
     let failed = parts.into_iter().zip(facts.failed).filter(|(_, failed)| *failed);
-    one.failed = Some0(failed.map(|(part, _)| Parsed(part)).collect());
+    one.failed = List(failed.map(|(part, _)| Parsed(part)).collect());
     if let Some(slot) = facts.first_printing.flatten() {
         one.printing = Some(Parsed(LetterWord(Letter::ALL[slot])));
         notes.add(path("printing"), "the host had set it to print from there");
@@ -250,7 +250,7 @@ fn motor(n: usize, addr: u8, facts: &MotorFacts, notes: &mut Notes) -> MotorScen
         }
         None => notes.add(format!("motor.{n}"), "its versions were not asked"),
     }
-    let bits = |word: u32| Some0((0..32).filter(|bit| word >> bit & 1 != 0).collect::<Vec<u8>>());
+    let bits = |word: u32| List((0..32).filter(|bit| word >> bit & 1 != 0).collect::<Vec<u8>>());
     if let Some((errors, warnings)) = facts.first {
         (motor.errors, motor.warnings) = (bits(errors), bits(warnings));
     }

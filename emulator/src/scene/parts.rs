@@ -2,7 +2,7 @@
 
 use crate::device::boxes::Timings;
 use crate::plant::Geometry;
-use crate::table::{Given, Length, Parsed, Some0, table};
+use crate::table::{Given, Length, List, Parsed, table};
 
 use super::words::{
     FailedPart, Firmware, LetterWord, Loader, SerialNumber, SlotTag, Uniid, Version2Text,
@@ -113,7 +113,7 @@ table! {
         /// When it is plugged in; left out, it is from the start.
         plug_at: Option<Parsed<Length>> = None;
         /// Parts that fail, as its hardware status tells them.
-        failed: Some0<Parsed<FailedPart>> = Some0(Vec::new());
+        failed: List<Parsed<FailedPart>> = List(Vec::new());
         /// Whether filament that is put in is preloaded and its tag read.
         preload: bool = true;
         /// The slot that it feeds a print from at the start.
@@ -175,9 +175,9 @@ table! {
         /// The versions of commands, protection, flash layout and logger.
         versions: [Parsed<Version2Text>; 4] = [Parsed(Version2Text([1, 0])); 4];
         /// The error bits that are set at the start; bit n is key781+n.
-        errors: Some0<u8>, in 0..=31 = Some0(Vec::new());
+        errors: List<u8>, in 0..=31 = List(Vec::new());
         /// The warning bits that are set at the start; bit n is key795+n.
-        warnings: Some0<u8>, in 0..=31 = Some0(Vec::new());
+        warnings: List<u8>, in 0..=31 = List(Vec::new());
         /// How long a calibration takes.
         calibrate_ms: u32, in 0..=3_600_000, "ms" = 4_000;
         /// Whether calibrations succeed.
@@ -201,7 +201,7 @@ table! {
         /// Its hardware's version.
         hardware: [u8; 2] = [1, 0];
         /// Its software's version.
-        software: Some0<u8> = Some0(vec![1, 0]);
+        software: List<u8> = List(vec![1, 0]);
         /// Calibrated place in um, and the sensor's readings without and with full tension.
         calibration: [u32; 3] = [5_000, 1_000, 3_000];
         /// What its sensor reads.

@@ -28,7 +28,7 @@ macro_rules! whole {
     ($($type:ty),+) => {$(
         impl Value for $type {
             fn shape(limits: Limits) -> Shape {
-                let (least, most) = bounds::<$type>(limits, <$type>::MIN as f64, <$type>::MAX as f64);
+                let (least, most) = bounds(limits, <$type>::MIN as f64, <$type>::MAX as f64);
                 Shape::Integer(least, most)
             }
 
@@ -38,7 +38,7 @@ macro_rules! whole {
                 limits: Limits,
                 errors: &mut Errors<'_>,
             ) -> Option<Self> {
-                let (least, most) = bounds::<$type>(limits, <$type>::MIN as f64, <$type>::MAX as f64);
+                let (least, most) = bounds(limits, <$type>::MIN as f64, <$type>::MAX as f64);
                 let fits = integer(value).filter(|n| (least..=most).contains(n));
                 let read = fits.and_then(|n| <$type>::try_from(n).ok());
                 if read.is_none() {
@@ -66,7 +66,7 @@ fn whole_number(what: &str, least: i64, most: i64, value: &Spanned<DeValue<'_>>)
 }
 
 /// The range of a whole number; above what TOML holds there is nothing.
-fn bounds<T>(limits: Limits, least: f64, most: f64) -> (i64, i64) {
+fn bounds(limits: Limits, least: f64, most: f64) -> (i64, i64) {
     // Casts of floats saturate.
     (limits.least.max(least) as i64, limits.most.min(most) as i64)
 }
@@ -243,12 +243,12 @@ impl<T: Value + Copy + Default, const N: usize> Value for [T; N] {
 
 /// Some values.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Some0<T>(pub Vec<T>);
+pub struct List<T>(pub Vec<T>);
 
 /// The most values of a list.
 const MOST: usize = 256;
 
-impl<T: Value> Value for Some0<T> {
+impl<T: Value> Value for List<T> {
     fn shape(_: Limits) -> Shape {
         Shape::List(|| T::shape(super::ANY), 0, MOST)
     }
@@ -265,7 +265,7 @@ impl<T: Value> Value for Some0<T> {
             return None;
         };
         let read = list.iter().map(|item| T::read(what, item, limits, errors));
-        read.collect::<Option<Vec<T>>>().map(Some0)
+        read.collect::<Option<Vec<T>>>().map(List)
     }
 
     fn write(&self) -> Option<String> {
