@@ -10,7 +10,8 @@ a pcapng file. At the end the file is compared with the list:
   locks: an F7 in garbage or in a changed frame, with bytes behind it that happen to be right as LEN
   and CRC (one in 256), is a frame to anybody who cannot ask the sender. It takes the beginning of
   what follows with it. Such packets are told apart by the list, and counted; a frame that is
-  missing for no such reason is a failure.
+  missing for no such reason is a failure. (A changed frame that is right all the same, since the CRC
+  does not cover ADDR or by chance, is counted apart: it takes nothing.)
 
 The generator never waits: a write that the kernel has no room for is lost on a wire, too. Such bytes
 are counted, and taken off the list.
@@ -18,11 +19,14 @@ are counted, and taken off the list.
 Nothing here is taken from k485: the CRC, the frames and the reader of pcapng are this file's own.
 
 With --compare a second reader hears the same bytes on another pseudo-terminal in the same run: a
-Python program that does the job with pyserial (read, cut into frames by a table CRC, write a packet
-each). The processor time of both is told.
+Python program that does the job with pyserial: read, cut into frames by a table CRC, write a packet
+each to a file and, as k485 does, a line each to /dev/null; it decodes and pairs nothing. With --mute
+neither shows anything: k485 is given a filter that nothing passes. The processor time of both is
+told.
 
 usage: soak.py [--seconds 600] [--baud 230400] [--ports 1] [--compare] [--k485 PATH]
                [--seed 485] [--keep DIR] [--limit RATIO] [--max-lost BYTES]
+               [--mute]
 
 Exit codes: 0 all is there; 1 something is missing, or it could not run.
 """
@@ -163,9 +167,13 @@ class Line:
                 begin = end
             begin = gap[1]
 
-    def frames(self):
+    def changed(self):
+        """The changed frames of the list: begin in what was written, and length."""
+        return dict(self.frames(changed=1)[0])
+
+    def frames(self, changed=0):
         """The frames of the list as (begin in what was written, length), in order: those that
-        were not changed and of which no byte was lost. And how many were lost in part."""
+        were not changed (or were) and of which no byte was lost. And how many were lost in part."""
         size = len(self.piece.bytes)
         begins = [begin for begin, _ in self.lost]
         ends = [end for _, end in self.lost]
@@ -174,12 +182,12 @@ class Line:
             before.append(before[-1] + end - begin)
         whole, spoiled = [], 0
         for base in range(0, self.total, size):
-            for start, length, changed in zip(
+            for start, length, flag in zip(
                     self.piece.starts, self.piece.lengths, self.piece.changed):
                 begin = base + start
                 if begin + length > self.total:
                     break
-                if changed:
+                if flag != changed:
                     continue
                 i = bisect.bisect_right(ends, begin)
                 if i < len(begins) and begins[i] < begin + length:
@@ -258,10 +266,13 @@ def compare(line, spans):
     truth, spoiled = line.frames()
     found, locks = set(), []
     known = dict(truth)
-    at = 0
+    changed = line.changed()
+    at = alike = 0
     for span in spans:
         if known.get(at) == len(span):
             found.add(at)
+        elif changed.get(at) == len(span) and is_frame(span):
+            alike += 1
         elif is_frame(span):
             locks.append((at, at + len(span)))
         at += len(span)
@@ -274,7 +285,7 @@ def compare(line, spans):
             unexplained += 1
     report.update({
         "frames on the list": len(truth), "found": len(found), "lost in part": spoiled,
-        "false locks": len(locks), "inside one": len(missing) - unexplained,
+        "changed and right": alike, "false locks": len(locks), "inside one": len(missing) - unexplained,
         "MISSING": unexplained,
     })
     return report, unexplained == 0
@@ -282,7 +293,7 @@ def compare(line, spans):
 
 # --- the other reader ---------------------------------------------------------------------------
 
-def peer(path, out):
+def peer(path, out, mute):
     """Does the job with pyserial, as one would: until it is told to end."""
     import serial
     over = []
@@ -290,9 +301,12 @@ def peer(path, out):
     port = serial.Serial(path, 230400, timeout=0.05)
     buffer = bytearray()
     print("ready", flush=True)
-    with open(out, "wb") as file:
+    with open(out, "wb") as file, open(os.devnull, "w") as screen:
         def write(data):
             now = time.time_ns()
+            if not mute:
+                clock = time.strftime("%H:%M:%S", time.localtime(now // 1000000000))
+                print(f"{clock}.{now // 1000000 % 1000:03} {data.hex()}", file=screen)
             size = 32 + (len(data) + 3) // 4 * 4
             file.write(struct.pack("<IIIIIII", 6, size, 0, now >> 32, now & 0xFFFFFFFF,
                                    len(data), len(data)))
@@ -369,6 +383,8 @@ def run(args, folder):
     command = [args.k485, "sniff", "-w", capture, "--baud", "230400"]
     for number, line in enumerate(lines):
         command += ["--port", f"p{number}={line.path}"]
+    if args.mute:
+        command += ["-F", "frame && noise"]
     sniff = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     other, extra = None, []
     try:
@@ -376,7 +392,7 @@ def run(args, folder):
         if args.compare:
             extra = [Line(lines[0].piece, total)]
             command = [sys.executable, __file__, "--peer", extra[0].path,
-                       os.path.join(folder, "peer.pcapng")]
+                       os.path.join(folder, "peer.pcapng")] + ["--mute"] * args.mute
             other = subprocess.Popen(command, stdout=subprocess.PIPE)
             wait_for(other, other.stdout, b"ready", 1)
         used = cpu(sniff.pid), cpu(other.pid) if other else 0
@@ -401,7 +417,7 @@ def run(args, folder):
     print(f"{args.seconds:g} s at {args.baud} baud on {args.ports} port(s); generator never later "
           f"than {worst * 1000:.1f} ms; sent back: {back} bytes; exit code {code}")
     for word in said.strip().splitlines():
-        print(f"  sniff: {word}")
+        print(f"  sniff: {word[:160]}")
     heard = {f"p{number}": [] for number in range(args.ports)}
     for name, data in packets(capture):
         heard[name].append(bytes(data))
@@ -443,6 +459,7 @@ def main():
     parser.add_argument("--baud", type=int, default=230400, help="the pace of each port")
     parser.add_argument("--ports", type=int, default=1)
     parser.add_argument("--compare", action="store_true", help="against a reader with pyserial")
+    parser.add_argument("--mute", action="store_true", help="show nothing, only keep")
     parser.add_argument("--limit", type=float, help="fail above this ratio of processor times")
     parser.add_argument("--max-lost", type=int, help="fail if more bytes find no room")
     parser.add_argument("--k485", default=built(), help="the binary")
@@ -451,7 +468,7 @@ def main():
     parser.add_argument("--peer", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.peer:
-        return peer(*args.peer)
+        return peer(*args.peer, args.mute)
     if args.compare:
         try:
             import serial

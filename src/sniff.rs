@@ -33,6 +33,9 @@ use crate::watch::{Setting, Watch, WatchArgs};
 
 /// The longest that the screen waits for news: keys and times are looked at then.
 const WAIT: Duration = Duration::from_millis(25);
+/// After the first of the news so long is waited for what comes with it: what the decoder has is
+/// written at once, not line by line.
+const GATHER: Duration = Duration::from_millis(10);
 
 /// What `k485 sniff` takes.
 #[derive(Debug, clap::Args)]
@@ -208,24 +211,26 @@ fn end_by_signal(stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
 
 /// Shows what comes until nothing more does.
 fn show(news: &Receiver<News>, watch: &mut Watch, stop: &AtomicBool) -> anyhow::Result<()> {
-    let mut ticked = Instant::now();
     loop {
         let first = match news.recv_timeout(WAIT) {
             Ok(first) => Some(first),
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
         };
+        if first.is_some() {
+            thread::sleep(GATHER);
+        }
+        let began = Instant::now();
         for news in first.into_iter().chain(news.try_iter()) {
             match news {
                 News::Seen(seen) => watch.seen(&seen)?,
                 News::Say(what) => watch.say(&what)?,
                 News::Status(text) => watch.status(&text),
             }
-            if ticked.elapsed() >= WAIT {
+            if began.elapsed() >= WAIT {
                 break;
             }
         }
-        ticked = Instant::now();
         if watch.tick()? == Action::Quit {
             stop.store(true, Ordering::SeqCst);
         }

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use k485_link::{LineErrors, LinkError};
@@ -13,6 +14,9 @@ use k485_proto::record::Time;
 
 /// How many bytes wait at most, each event counted with what it takes in memory itself.
 const CAPACITY: usize = 64 << 20;
+/// After the first event of a fetch so long is waited for more: a busy bus gives an event a
+/// millisecond, and waking up costs more than decoding what one brings. Times are the readers'.
+const GATHER: Duration = Duration::from_millis(20);
 /// What an event takes beside its bytes.
 const EVENT: usize = 128;
 
@@ -155,12 +159,18 @@ impl Queue {
     }
 
     /// Everything that waits, in the order in which it came, into `events`; waits for something,
-    /// but no longer than the time-out.
+    /// but no longer than the time-out, and 20 ms for what comes with it.
     pub fn fetch(&self, events: &mut VecDeque<(usize, Heard)>, timeout: Duration) {
         let mut state = self.lock();
         if state.events.is_empty() {
             let woken = self.filled.wait_timeout_while(state, timeout, |s| s.events.is_empty());
             state = woken.unwrap_or_else(PoisonError::into_inner).0;
+            if !state.events.is_empty() && !state.closed {
+                drop(state);
+                // Not on the condition variable: every event would wake it.
+                thread::sleep(GATHER);
+                state = self.lock();
+            }
         }
         events.append(&mut state.events);
         state.size = 0;
@@ -197,7 +207,6 @@ impl State {
 mod tests {
     use super::*;
     use std::sync::Arc;
-    use std::thread;
 
     fn bytes(time: i64, n: usize) -> Heard {
         Heard::Bytes { time: Time(time), bytes: vec![0x55; n].into() }
