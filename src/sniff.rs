@@ -66,12 +66,12 @@ pub(crate) struct Args {
     /// The bus's speed, or `auto`: listen at one after the other until frames come out
     #[arg(short, long, default_value = "230400")]
     baud: Baud,
-    #[command(flatten)]
-    line: LineArgs,
     /// End after this time: 10s, 1h
     #[arg(long = "for", value_name = "TIME")]
     length: Option<Length>,
     #[command(flatten)]
+    line: LineArgs,
+    #[command(flatten, next_help_heading = "Showing")]
     filter: FilterArgs,
     #[command(flatten)]
     dialect: DialectArg,
@@ -143,7 +143,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     drop(news);
     let end = core.join().map_err(|_| anyhow!("the decoder failed; see above"))?;
     readers.into_iter().for_each(Reader::join);
-    let ended = watch.finish(shown.is_ok());
+    let (ended, programs) = watch.finish(shown.is_ok());
     eprintln!("{}", end.tally);
     for what in &end.said {
         eprintln!("k485: {what}");
@@ -151,7 +151,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     for (port, errors) in &end.spoiled {
         eprintln!("k485: {port}: the line spoiled {errors}, in all");
     }
-    shown.and(ended)?;
+    if let Some(programs) = programs {
+        eprintln!("{programs}");
+    }
+    shown?;
+    ended?;
     Ok(if end.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 

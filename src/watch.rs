@@ -1,6 +1,7 @@
 //! What is shown of a live bus, and when: polls folded (`--quiet-polls`), only what is around a
 //! match (`--trigger`), which fields change (`--changes`), a program for each match (`--exec`).
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use k485_sniffer::trigger::{self, Out, Trigger};
 
 use crate::changes::{self, Action, ChangesView};
 use crate::decode::ViewArgs;
-use crate::exec::{Exec, ExecArgs, Program};
+use crate::exec::{self, Exec, ExecArgs, Program};
 use crate::filter;
 use crate::input::Sink;
 use crate::length::Length;
@@ -35,7 +36,7 @@ pub(crate) struct WatchArgs {
     /// for each change
     #[arg(long, conflicts_with_all = ["frames", "verbose", "trigger", "exec"])]
     changes: bool,
-    /// Show nothing but what is around a match of this condition
+    /// Show and write nothing but what is around a match of this condition
     #[arg(long, value_name = "EXPR")]
     trigger: Option<String>,
     /// How long before a match
@@ -228,9 +229,9 @@ impl Watch {
         Ok(Action::Continue)
     }
 
-    /// Tells what was not told yet, gives the screen back, waits for programs, and sums up. The
-    /// rest of the data is left out if it `can` not be `shown`.
-    pub(crate) fn finish(mut self, can_show: bool) -> anyhow::Result<()> {
+    /// Tells what was not told yet, gives the screen back, and waits for programs: what they came
+    /// to. The rest of the data is left out if it `can` not be `shown`.
+    pub(crate) fn finish(mut self, can_show: bool) -> (io::Result<()>, Option<exec::Summary>) {
         let polls = self.fold.as_mut().and_then(Fold::finish);
         let result = match &mut self.face {
             Face::View(view) if can_show => {
@@ -239,10 +240,7 @@ impl Watch {
             _ => Ok(()),
         };
         drop(self.face);
-        if let Some(exec) = self.exec {
-            eprintln!("{}", exec.finish());
-        }
-        Ok(result?)
+        (result, self.exec.map(Exec::finish))
     }
 
     /// Says something on stderr, or on the screen if that is taken.

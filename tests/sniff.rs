@@ -4,50 +4,25 @@
 mod common;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::Receiver;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use common::live::{LONG, lines, next};
 use common::{bytes, command, folder, k485, sample_lines};
 use k485_link::Pty;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-/// Far longer than anything here takes; a test that waits so long fails.
-const LONG: Duration = Duration::from_secs(20);
-
 /// A running `k485 sniff`. It is killed when a test fails.
 struct Sniff {
     child: Child,
     out: Receiver<String>,
     err: Receiver<String>,
-}
-
-/// The lines of a pipe as they come; the channel ends with the pipe.
-fn lines(pipe: impl std::io::Read + Send + 'static) -> Receiver<String> {
-    let (sender, lines) = channel();
-    thread::spawn(move || {
-        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-            if sender.send(line).is_err() {
-                break;
-            }
-        }
-    });
-    lines
-}
-
-/// The next line; `None` when there are no more.
-#[track_caller]
-fn next(lines: &Receiver<String>) -> Option<String> {
-    match lines.recv_timeout(LONG) {
-        Ok(line) => Some(line),
-        Err(RecvTimeoutError::Disconnected) => None,
-        Err(RecvTimeoutError::Timeout) => panic!("no line within {LONG:?}"),
-    }
 }
 
 impl Sniff {

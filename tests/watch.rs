@@ -4,13 +4,14 @@
 mod common;
 
 use std::fs::{self, OpenOptions};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Child, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use common::live::{LONG, lines, next};
 use common::{command, folder, k485, project};
 use k485_link::Pty;
 use k485_proto::address::Address;
@@ -20,37 +21,12 @@ use rustix::process::{Pid, Signal, kill_process};
 use rustix::termios::{Winsize, tcgetattr, tcsetwinsize};
 use serde_json::Value;
 
-/// Far longer than anything here takes; a test that waits so long fails.
-const LONG: Duration = Duration::from_secs(30);
-
 /// A running `k485 sniff` and the bus that it hears. It is killed when a test fails.
 struct Sniff {
     bus: Pty,
     child: Child,
     out: Receiver<String>,
     err: Receiver<String>,
-}
-
-/// The lines of a pipe as they come; the channel ends with the pipe.
-fn lines(pipe: impl Read + Send + 'static) -> Receiver<String> {
-    let (sender, lines) = channel();
-    thread::spawn(move || {
-        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-            if sender.send(line).is_err() {
-                break;
-            }
-        }
-    });
-    lines
-}
-
-#[track_caller]
-fn next(lines: &Receiver<String>) -> Option<String> {
-    match lines.recv_timeout(LONG) {
-        Ok(line) => Some(line),
-        Err(RecvTimeoutError::Disconnected) => None,
-        Err(RecvTimeoutError::Timeout) => panic!("no line within {LONG:?}"),
-    }
 }
 
 impl Sniff {
@@ -167,7 +143,7 @@ fn quiet_polls() {
     assert!(polls.iter().all(|line| line.contains("box1") && line.contains("GET_BOX_STATE")));
     let counts = polls.iter().map(|line| line.split("· ").nth(1).unwrap().split(' ').next());
     let counted: u64 = counts.map(|count| count.unwrap().parse::<u64>().unwrap()).sum();
-    assert_eq!((counted, err.len()), (9, 1), "{polls:?} {err:?}");
+    assert_eq!((counted, err.len()), (9, 2), "{polls:?} {err:?}");
     assert!(err[0].starts_with("24 frames, 12 exchanges (12 answered)"), "{err:?}");
 
     let mut sniff = Sniff::start(&["--quiet-polls", "--to", "json"]);

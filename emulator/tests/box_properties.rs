@@ -52,9 +52,22 @@ enum Act {
     Slip(bool),
 }
 
+/// A request that moves or sets something, right in its length and mostly in its arguments.
+fn command() -> impl Strategy<Value = Act> {
+    let mask = prop_oneof![9 => prop::sample::select(vec![1_u8, 2, 4, 8]), 1 => 0_u8..16];
+    let of = |func: u8, parts: &[u8]| Act::Ask { func, data: parts.to_vec() };
+    prop_oneof![
+        6 => (mask.clone(), 0_u8..9, 0_u8..5).prop_map(move |(m, s, p)| of(0x10, &[m, s, p])),
+        3 => (mask.clone(), 0_u8..3).prop_map(move |(m, s)| of(0x11, &[m, s])),
+        1 => mask.clone().prop_map(move |m| of(0x13, &[m])),
+        2 => (mask.clone(), 0_u8..2).prop_map(move |(m, s)| of(0x04, &[m, s])),
+        2 => (mask, 0_u8..4).prop_map(move |(m, s)| of(0x0d, &[m, s])),
+        1 => (0_u8..3).prop_map(move |action| of(0x07, &[action])),
+    ]
+}
+
 fn act() -> impl Strategy<Value = Act> {
     let func = prop_oneof![
-        4 => prop::sample::select(vec![0x10_u8, 0x11, 0x13, 0x04, 0x0d, 0x0a, 0x07]),
         2 => prop::sample::select(boxes::FUNCTIONS.iter().map(|f| f.code).collect::<Vec<_>>()),
         1 => 0xa0_u8..=0xa3,
     ];
@@ -62,7 +75,8 @@ fn act() -> impl Strategy<Value = Act> {
     let slot = 0..SLOTS;
     prop_oneof![
         1 => prop::collection::vec(any::<u8>(), 0..40).prop_map(Act::Bytes),
-        8 => (func, prop::collection::vec(byte, 0..4))
+        8 => command(),
+        2 => (func, prop::collection::vec(byte, 0..4))
             .prop_map(|(func, data)| Act::Ask { func, data }),
         6 => (0_u32..3_000_000).prop_map(Act::Wait),
         2 => (slot.clone(), prop_oneof![Just(5.0), 0.0..1500.0])

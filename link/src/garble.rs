@@ -2,11 +2,13 @@
 //! a UART at that speed would read, where a plain pseudo-terminal ignores the speed.
 
 use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::time::Duration;
 
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
+use crate::error::OpenError;
 use crate::pty::Pty;
 use crate::uart::{Line, Noise};
 
@@ -59,7 +61,27 @@ impl GarblingPty {
     ///
     /// The system has no pair left, or no `/dev/pts`.
     pub fn open(baud: u32, wires: Wires) -> io::Result<GarblingPty> {
-        let pty = Pty::open()?;
+        GarblingPty::of(Pty::open()?, baud, wires)
+    }
+
+    /// The same with a link file, as [`Pty::with_link`] makes one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Pty::with_link`].
+    pub fn with_link(
+        link: impl AsRef<Path>,
+        baud: u32,
+        wires: Wires,
+    ) -> Result<GarblingPty, OpenError> {
+        let pty = Pty::with_link(link.as_ref())?;
+        GarblingPty::of(pty, baud, wires).map_err(|source| {
+            let step = "set up a pseudo-terminal for it";
+            OpenError::Io { port: link.as_ref().to_owned(), step, source }
+        })
+    }
+
+    fn of(pty: Pty, baud: u32, wires: Wires) -> io::Result<GarblingPty> {
         let flags = fcntl_getfl(&pty)?;
         fcntl_setfl(&pty, flags | OFlags::NONBLOCK)?;
         let client = pty.baud()?;
@@ -76,6 +98,12 @@ impl GarblingPty {
     #[must_use]
     pub fn path(&self) -> &Path {
         self.pty.path()
+    }
+
+    /// The link file's path, where there is one.
+    #[must_use]
+    pub fn link(&self) -> Option<&Path> {
+        self.pty.link()
     }
 
     /// The speed that the client's end is set to, in baud.
@@ -128,6 +156,13 @@ impl GarblingPty {
     /// What the system says.
     pub fn noise(&mut self, noise: &mut Noise, time: Duration) -> io::Result<()> {
         self.drive(|line, out| noise.wander(line, time, out))
+    }
+}
+
+/// The bus's descriptor, for polling. It does not block.
+impl AsFd for GarblingPty {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pty.as_fd()
     }
 }
 

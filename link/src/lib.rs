@@ -7,6 +7,8 @@
 //! - [`tcp`]: ser2net, socat; [`memory`]: a wire inside the process;
 //! - [`pipe`] and [`played`]: a stream and a capture, heard as a bus;
 //! - [`recorded`], [`paced`], [`echo`]: wrappers round any of them;
+//! - [`fault`]: rules that spoil what passes, seeded and repeatable, and [`Faulty`], a link under
+//!   them;
 //! - [`clock`]: the one clock that times are taken from;
 //! - [`error`]: what can go wrong, each with what to do;
 //! - [`ports`]: the serial ports of this machine;
@@ -20,6 +22,7 @@
 pub mod clock;
 pub mod echo;
 pub mod error;
+pub mod fault;
 pub mod garble;
 mod ioctl;
 pub mod link;
@@ -32,6 +35,7 @@ pub mod port;
 pub mod ports;
 pub mod pty;
 pub mod recorded;
+mod rng;
 pub mod serial;
 mod symlink;
 pub mod tcp;
@@ -43,6 +47,7 @@ mod wait;
 pub use clock::Clock;
 pub use echo::EchoOff;
 pub use error::{LinkError, NotATty, OpenError};
+pub use fault::{Faults, Faulty};
 pub use garble::{GarblingPty, Wires};
 pub use link::{Event, Hear, LineErrors, Link};
 pub use listen::Listener;
@@ -52,6 +57,7 @@ pub use played::{Played, Step};
 pub use port::{Controls, Options, Rs485};
 pub use pty::Pty;
 pub use recorded::{Recorded, Told};
+pub use rng::Rng;
 pub use serial::Serial;
 pub use tcp::Tcp;
 

@@ -1,10 +1,12 @@
 //! The vendor host's side of an exchange, without I/O: how long it waits, how often it sends, and
-//! which reply it takes for which request; and [`ask`], which does all that.
+//! which reply it takes for which request; [`ask`], which does all that; and [`engine`], the whole
+//! host.
 //!
 //! Source: the vendor's live host on a bus (its module constants, and what it was seen to do with
 //! silence, foreign addresses, other functions and late replies).
 
 pub mod ask;
+pub mod engine;
 
 use crate::address::Address;
 use crate::dialect::Dialect;

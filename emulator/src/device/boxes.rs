@@ -32,8 +32,8 @@ use k485_proto::record::Time;
 pub use config::{BoxConfig, Climate, Timings};
 
 use super::{Device, Said};
+use crate::Rng;
 use crate::plant::Plant;
-use crate::rng::Rng;
 use machine::{MS, Machine};
 use receiver::Receiver;
 use task::{Io, Thread};
@@ -138,16 +138,16 @@ impl BoxDevice {
             self.introduction = None;
             self.introduce();
         }
-        if self.bus.is_due(self.now) {
-            let mut io = io(
-                &mut self.machine,
-                plant,
-                &mut self.line,
-                &mut self.said,
-                &self.receiver,
-                self.now,
-            );
-            self.bus.run(&mut io);
+        // What ends lets the line be read on, which may begin the next thing at once.
+        loop {
+            if self.bus.is_due(self.now) {
+                let (thread, mut io) = threads(self, plant, Which::Bus);
+                thread.run(&mut io);
+            }
+            self.read_line(plant);
+            if !self.bus.is_due(self.now) {
+                break;
+            }
         }
         loop {
             if !self.slots.is_working()
@@ -158,17 +158,9 @@ impl BoxDevice {
             if !self.slots.is_due(self.now) {
                 break;
             }
-            let mut io = io(
-                &mut self.machine,
-                plant,
-                &mut self.line,
-                &mut self.said,
-                &self.receiver,
-                self.now,
-            );
-            self.slots.run(&mut io);
+            let (thread, mut io) = threads(self, plant, Which::Slots);
+            thread.run(&mut io);
         }
-        self.read_line(plant);
         if self.machine.reboot {
             self.restart(plant);
         }
@@ -196,16 +188,32 @@ impl BoxDevice {
     }
 }
 
-/// What the threads work with.
-fn io<'a>(
-    machine: &'a mut Machine,
+/// Which of the two threads.
+#[derive(Debug, Clone, Copy)]
+enum Which {
+    Bus,
+    Slots,
+}
+
+/// A thread, and what it works with.
+fn threads<'a>(
+    device: &'a mut BoxDevice,
     plant: &'a mut Plant,
-    line: &'a mut VecDeque<u8>,
-    said: &'a mut Vec<Said>,
-    receiver: &Receiver,
-    now: Time,
-) -> Io<'a> {
-    Io { machine, plant, line, said, own: receiver.own, now }
+    which: Which,
+) -> (&'a mut Thread, Io<'a>) {
+    let io = Io {
+        machine: &mut device.machine,
+        plant,
+        line: &mut device.line,
+        said: &mut device.said,
+        own: device.receiver.own,
+        now: device.now,
+    };
+    let thread = match which {
+        Which::Bus => &mut device.bus,
+        Which::Slots => &mut device.slots,
+    };
+    (thread, io)
 }
 
 impl Device for BoxDevice {
@@ -213,7 +221,6 @@ impl Device for BoxDevice {
         self.advance(at, plant);
         let room = LINE_BUFFER.saturating_sub(self.line.len());
         self.line.extend(&bytes[..bytes.len().min(room)]);
-        self.read_line(plant);
         self.work(plant);
     }
 

@@ -25,6 +25,13 @@ impl Rng {
         // The upper half of a 64-bit product: no modulo, so no bias worth the name.
         ((u128::from(self.next_u64()) * u128::from(end)) >> 64) as u32
     }
+
+    /// True with this probability, from 0 (never) to 1 (always).
+    pub fn chance(&mut self, probability: f64) -> bool {
+        // 53 bits are what a float between 0 and 1 holds.
+        let drawn = (self.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
+        drawn < probability
+    }
 }
 
 #[cfg(test)]
@@ -41,5 +48,13 @@ mod tests {
         assert_ne!(draw(7), draw(8));
         assert!(draw(7).iter().all(|n| *n < 1000));
         assert_eq!(Rng::new(1).below(0), 0);
+    }
+
+    #[test]
+    fn a_chance_is_as_good_as_it_says() {
+        let mut rng = Rng::new(3);
+        let mut hits = |p| (0..10_000).filter(|_| rng.chance(p)).count();
+        assert_eq!((hits(0.0), hits(1.0)), (0, 10_000));
+        assert!((2_300..2_700).contains(&hits(0.25)));
     }
 }

@@ -1,0 +1,374 @@
+//! Who hears what, and when: a half-duplex bus between devices and those who talk to them.
+//!
+//! An *endpoint* is where somebody outside is connected: a program at a pseudo-terminal, a TCP
+//! client. A *guest* is one who talks from inside, without I/O: a built-in host, a test's script.
+//! Everything that is said reaches all others: a second endpoint hears the host and the devices.
+//!
+//! A device's reply begins a turnaround after the device decided to speak, and its bytes take their
+//! time. Whoever talks while another does spoils both: on the wire the low level wins. One who talks
+//! does not hear meanwhile, unless the bus echoes.
+//!
+//! No I/O and no clock: the time is an argument, and whoever drives the bus advances it to
+//! [`Bus::next_event`].
+
+mod wire;
+
+use k485_proto::record::Time;
+
+use crate::auto::Auto;
+use crate::hand::{Hand, HandError};
+use crate::world::{DeviceId, World};
+use wire::{Burst, Wire};
+
+/// How a bus behaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BusConfig {
+    /// Its speed in baud.
+    pub baud: u32,
+    /// From a device's decision to speak to its first bit, in ns. (That of a real box is not known
+    /// better than a few ms.)
+    pub turnaround: i64,
+    /// Whether bytes and turnaround take no time.
+    pub fast: bool,
+    /// Whether an endpoint hears what it says itself.
+    pub echo: bool,
+}
+
+impl Default for BusConfig {
+    fn default() -> BusConfig {
+        let turnaround = 3 * Time::MILLISECOND / 2;
+        BusConfig { baud: k485_link::BAUD, turnaround, fast: false, echo: false }
+    }
+}
+
+/// Where somebody is connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EndpointId(pub usize);
+
+/// Who talks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Talker {
+    /// A device.
+    Device(DeviceId),
+    /// Somebody at an endpoint.
+    Endpoint(EndpointId),
+    /// A guest.
+    Guest(usize),
+}
+
+/// What an endpoint hears.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heard {
+    /// Which one.
+    pub endpoint: EndpointId,
+    /// When the last byte was complete.
+    pub at: Time,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// One who talks from inside the process, without I/O and without a clock.
+pub trait Guest {
+    /// Bytes were on the bus, the last of them at `at`; not its own.
+    fn heard(&mut self, bytes: &[u8], at: Time);
+
+    /// What it has to say now, if anything. Asked after each [`Guest::heard`] and at
+    /// [`Guest::next_event`].
+    fn say(&mut self, now: Time) -> Option<Vec<u8>>;
+
+    /// When it will have something to say, if nothing comes before.
+    fn next_event(&self) -> Option<Time>;
+
+    /// The toolhead's filament sensor shows filament, or none any more.
+    fn toolhead(&mut self, filament: bool, at: Time);
+
+    /// Takes what extruder, cutter and hands are to do for it now. Asked when [`Guest::say`] is.
+    fn hands(&mut self, now: Time) -> Vec<Hand> {
+        let _ = now;
+        Vec::new()
+    }
+}
+
+/// How often in a row something may be due at one moment.
+const TURNS: u32 = 1000;
+
+/// What a bus carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// Bytes that endpoints and guests said.
+    pub asked: u64,
+    /// Bytes that devices said.
+    pub answered: u64,
+    /// Answers of devices.
+    pub answers: u64,
+    /// Times that two or more talked at once.
+    pub collisions: u64,
+}
+
+/// A change of the toolhead's filament sensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Toolhead {
+    /// When.
+    pub at: Time,
+    /// Whether it shows filament.
+    pub filament: bool,
+}
+
+/// A bus: a world, the wires, and those who are connected.
+pub struct Bus {
+    config: BusConfig,
+    world: World,
+    wire: Wire,
+    now: Time,
+    /// Whether somebody is connected at each.
+    endpoints: Vec<bool>,
+    guests: Vec<Box<dyn Guest + Send>>,
+    auto: Option<Auto>,
+    heard: Vec<Heard>,
+    toolhead: bool,
+    changes: Vec<Toolhead>,
+    tally: Tally,
+}
+
+impl Bus {
+    /// A bus with this world, to which nobody is connected.
+    #[must_use]
+    pub fn new(world: World, config: BusConfig) -> Bus {
+        let wire = Wire::new((!config.fast).then_some(config.baud));
+        let (now, toolhead) = (world.now(), world.toolhead());
+        let (heard, changes, tally) = (Vec::new(), Vec::new(), Tally::default());
+        let (guests, auto) = (Vec::new(), None);
+        Bus {
+            config,
+            world,
+            wire,
+            now,
+            endpoints: Vec::new(),
+            guests,
+            auto,
+            heard,
+            toolhead,
+            changes,
+            tally,
+        }
+    }
+
+    /// Extruder and cutter are played from what the bus carries.
+    #[must_use]
+    pub fn with_auto(mut self, auto: Auto) -> Bus {
+        self.auto = Some(auto);
+        self
+    }
+
+    /// How it behaves.
+    #[must_use]
+    pub fn config(&self) -> &BusConfig {
+        &self.config
+    }
+
+    /// What is on it.
+    #[must_use]
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// What it carried so far.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    /// How far it has been advanced.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    /// Connects an endpoint. It hears what is said from now on.
+    pub fn connect(&mut self) -> EndpointId {
+        if let Some(free) = self.endpoints.iter().position(|connected| !connected) {
+            self.endpoints[free] = true;
+            return EndpointId(free);
+        }
+        self.endpoints.push(true);
+        EndpointId(self.endpoints.len() - 1)
+    }
+
+    /// An endpoint is gone; its number will be given out anew.
+    pub fn disconnect(&mut self, endpoint: EndpointId) {
+        if let Some(connected) = self.endpoints.get_mut(endpoint.0) {
+            *connected = false;
+        }
+        self.heard.retain(|heard| heard.endpoint != endpoint);
+    }
+
+    /// Lets a guest in.
+    pub fn invite(&mut self, mut guest: Box<dyn Guest + Send>) {
+        guest.toolhead(self.toolhead, self.now);
+        self.guests.push(guest);
+    }
+
+    /// Somebody at an endpoint says something, beginning at `at`.
+    pub fn say(&mut self, endpoint: EndpointId, bytes: &[u8], at: Time) {
+        self.advance(at);
+        self.tally.asked += bytes.len() as u64;
+        self.wire.talk(Talker::Endpoint(endpoint), bytes.to_vec(), self.now);
+        self.advance(self.now);
+    }
+
+    /// When all that an endpoint has said will have been on the wire: who says more before then
+    /// fills a memory that no line has.
+    #[must_use]
+    pub fn busy(&self, endpoint: EndpointId) -> Option<Time> {
+        self.wire.busy(Talker::Endpoint(endpoint))
+    }
+
+    /// Does what a hand does, at `at`.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be done.
+    pub fn act(&mut self, hand: &Hand, at: Time) -> Result<(), HandError> {
+        self.advance(at);
+        self.world.act(hand)?;
+        self.collect();
+        self.advance(self.now);
+        Ok(())
+    }
+
+    /// When something will happen of itself.
+    #[must_use]
+    pub fn next_event(&self) -> Option<Time> {
+        // What is due at a moment that was reached has been done: a device then means its next one.
+        let later = |due| if due > self.now { due } else { Time(self.now.0 + Time::MILLISECOND) };
+        let world = self.world.next_event().map(later);
+        let guests = self.guests.iter().filter_map(|guest| guest.next_event());
+        let auto = self.auto.as_ref().and_then(Auto::next_event);
+        [world, self.wire.next_event(), auto].into_iter().flatten().chain(guests).min()
+    }
+
+    /// Does all that is due until `to`. An earlier time is taken for the latest.
+    pub fn advance(&mut self, to: Time) {
+        let to = to.max(self.now);
+        let mut turns = 0;
+        while let Some(due) = self.next_event().filter(|due| *due <= to) {
+            turns = if due > self.now { 0 } else { turns + 1 };
+            self.now = due.max(self.now);
+            self.step();
+            // One that is due again and again must not stop the clock.
+            if turns >= TURNS {
+                break;
+            }
+        }
+        self.now = self.now.max(to);
+        self.step();
+    }
+
+    /// All that is due now.
+    fn step(&mut self) {
+        self.world.advance(self.now);
+        self.collect();
+        while let Some(burst) = self.wire.take(self.now) {
+            self.deliver(&burst);
+        }
+        if let Some(auto) = &mut self.auto {
+            for hand in auto.due(self.now, &self.world) {
+                // What cannot be done is not done; an automaton has nobody to tell.
+                let _ = self.world.act(&hand);
+            }
+            self.collect();
+        }
+        for place in 0..self.guests.len() {
+            self.ask(place);
+        }
+    }
+
+    /// Lets a guest say and do what it has to.
+    fn ask(&mut self, place: usize) {
+        for hand in self.guests[place].hands(self.now) {
+            let _ = self.world.act(&hand);
+            self.collect();
+        }
+        if let Some(bytes) = self.guests[place].say(self.now) {
+            self.tally.asked += bytes.len() as u64;
+            self.wire.talk(Talker::Guest(place), bytes, self.now);
+        }
+    }
+
+    /// What the devices decided to say goes onto the wire, and changes are noted.
+    fn collect(&mut self) {
+        let turnaround = if self.config.fast { 0 } else { self.config.turnaround };
+        for (id, said) in self.world.said() {
+            self.tally.answers += 1;
+            self.tally.answered += said.bytes.len() as u64;
+            let at = Time(said.at.0.saturating_add(turnaround)).max(self.now);
+            self.wire.talk(Talker::Device(id), said.bytes, at);
+        }
+        let filament = self.world.toolhead();
+        if filament != self.toolhead {
+            self.toolhead = filament;
+            self.changes.push(Toolhead { at: self.now, filament });
+            for guest in &mut self.guests {
+                guest.toolhead(filament, self.now);
+            }
+        }
+    }
+
+    /// Everybody hears what was on the wire.
+    fn deliver(&mut self, burst: &Burst) {
+        let collided = burst.talks.len() > 1;
+        self.tally.collisions += u64::from(collided);
+        let talked = |who: Talker| burst.talks.iter().any(|talk| talk.who == who);
+        let nobody = Talker::Endpoint(EndpointId(usize::MAX));
+        let common = self.wire.heard(burst, nobody, false);
+        let heard = |who: Talker, echo: bool| {
+            if talked(who) { self.wire.heard(burst, who, echo) } else { common.clone() }
+        };
+        let connected = self.endpoints.iter().enumerate().filter(|(_, connected)| **connected);
+        for endpoint in connected.map(|(place, _)| EndpointId(place)) {
+            let bytes = heard(Talker::Endpoint(endpoint), self.config.echo);
+            if !bytes.is_empty() {
+                self.heard.push(Heard { endpoint, at: burst.end, bytes });
+            }
+        }
+        for place in 0..self.guests.len() {
+            let bytes = heard(Talker::Guest(place), false);
+            if !bytes.is_empty() {
+                self.guests[place].heard(&bytes, burst.end);
+            }
+        }
+        self.world.heard_by(&common, burst.end, |id| !talked(Talker::Device(id)));
+        if collided {
+            // A device that talked hears what came when it was done.
+            let device = |talk: &wire::Talk| match talk.who {
+                Talker::Device(id) => Some(id),
+                _ => None,
+            };
+            for id in
+                burst.talks.iter().filter_map(device).collect::<std::collections::BTreeSet<_>>()
+            {
+                let bytes = self.wire.heard(burst, Talker::Device(id), false);
+                if !bytes.is_empty() {
+                    self.world.heard_by(&bytes, burst.end, |other| other == id);
+                }
+            }
+        }
+        if let Some(auto) = &mut self.auto {
+            auto.heard(&common, burst.end);
+        }
+        self.collect();
+    }
+
+    /// Takes what the endpoints heard since the last call, in order of time.
+    pub fn heard(&mut self) -> Vec<Heard> {
+        std::mem::take(&mut self.heard)
+    }
+
+    /// Takes the changes of the toolhead's filament sensor since the last call.
+    pub fn toolhead_changes(&mut self) -> Vec<Toolhead> {
+        std::mem::take(&mut self.changes)
+    }
+}
+
+#[cfg(test)]
+mod tests;

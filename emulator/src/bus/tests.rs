@@ -1,0 +1,218 @@
+use std::collections::VecDeque;
+
+use super::*;
+use k485_proto::address::Address;
+use k485_proto::frame::Frame;
+use k485_proto::status::Status;
+
+use crate::auto::AutoConfig;
+use crate::device::boxes::{BoxConfig, Timings};
+use crate::device::motor::MotorConfig;
+use crate::spool::SpoolSpec;
+
+fn ms(ms: i64) -> Time {
+    Time(ms * Time::MILLISECOND)
+}
+
+/// Two boxes, a motor. The first has filament before its hub.
+fn world(addresses: [Option<u8>; 2], seed: u64) -> World {
+    let config = |(unit, address): (u8, Option<u8>)| BoxConfig {
+        uniid: [b'1' + unit; 12],
+        address: address.map(Address),
+        ..BoxConfig::default()
+    };
+    let boxes = [(0, addresses[0]), (1, addresses[1])].map(config).to_vec();
+    let mut world = World::new(Time(0), boxes, seed);
+    world.add_motor(MotorConfig::default());
+    let slot = "T1A".parse().unwrap();
+    world.act(&Hand::Place { slot, spool: SpoolSpec::default(), tip: 290.0 }).unwrap();
+    world
+}
+
+fn frame(addr: u8, status: u8, func: u8, data: &[u8]) -> Vec<u8> {
+    Frame::to_vec(Address(addr), Status(status), func, data).unwrap()
+}
+
+const ONLINE: [u8; 6] = [0xf7, 0x01, 0x03, 0x00, 0xa2, 0xda];
+
+#[test]
+fn a_reply_takes_its_turnaround_and_its_bytes_their_time() {
+    let mut bus = Bus::new(world([Some(1), Some(2)], 1), BusConfig::default());
+    let host = bus.connect();
+    bus.say(host, &ONLINE, ms(1000));
+    bus.advance(ms(1200));
+    let heard = bus.heard();
+    assert_eq!(heard.len(), 1, "{heard:?}");
+    assert_eq!((heard[0].bytes.len(), heard[0].bytes[4]), (20, 0xa2));
+    // 6 bytes, 1.5 ms, 20 bytes at 230,400 baud.
+    let took = heard[0].at.since(ms(1000));
+    assert!((2_500_000..3_800_000).contains(&took), "{took}");
+
+    let mut bus =
+        Bus::new(world([Some(1), Some(2)], 1), BusConfig { fast: true, ..BusConfig::default() });
+    let host = bus.connect();
+    bus.say(host, &ONLINE, ms(1000));
+    let heard = bus.heard();
+    assert_eq!((heard.len(), heard[0].at), (1, ms(1000)));
+}
+
+#[test]
+fn every_endpoint_hears_the_others_and_itself_only_with_an_echo() {
+    for (fast, echo) in [(false, false), (false, true), (true, false), (true, true)] {
+        let config = BusConfig { fast, echo, ..BusConfig::default() };
+        let mut bus = Bus::new(world([Some(1), Some(2)], 1), config);
+        let (host, sniffer) = (bus.connect(), bus.connect());
+        bus.say(host, &ONLINE, ms(1000));
+        bus.advance(ms(1100));
+        let heard = bus.heard();
+        let of = |endpoint| heard.iter().filter(move |heard| heard.endpoint == endpoint);
+        let all: Vec<u8> = of(sniffer).flat_map(|heard| heard.bytes.clone()).collect();
+        assert_eq!((&all[..6], all.len()), (&ONLINE[..], 26));
+        let own: Vec<u8> = of(host).flat_map(|heard| heard.bytes.clone()).collect();
+        assert_eq!(own, if echo { &all[..] } else { &all[6..] });
+    }
+}
+
+#[test]
+fn two_who_talk_at_once_spoil_both() {
+    let mut bus = Bus::new(world([Some(1), Some(2)], 1), BusConfig::default());
+    let (host, sniffer) = (bus.connect(), bus.connect());
+    bus.say(host, &ONLINE, ms(1000));
+    // In the middle of the reply.
+    let reply = bus.next_event().unwrap();
+    bus.advance(reply);
+    bus.say(host, &frame(2, 0, 0xa2, &[]), Time(reply.0 + 1_700_000));
+    bus.advance(ms(1100));
+    assert_eq!(bus.tally().collisions, 1);
+    let heard: Vec<u8> = bus
+        .heard()
+        .into_iter()
+        .filter(|heard| heard.endpoint == sniffer)
+        .flat_map(|heard| heard.bytes)
+        .collect();
+    assert!(!heard.windows(4).any(|part| part == [0xf7, 2, 0x11, 0]), "box 2 understood it");
+    assert!(heard.len() > 20, "{heard:02x?}");
+}
+
+/// Two boxes without an address introduce themselves, each at its own random moment; now and then at
+/// the same one.
+#[test]
+fn introductions_collide_now_and_then() {
+    let (mut whole, mut collided) = (0, 0);
+    for seed in 0..400 {
+        let config = |unit: u8| BoxConfig {
+            uniid: [unit; 12],
+            // A tenth of the real window, so that fewer tries do.
+            timings: Timings { introduction: 100, ..Timings::default() },
+            ..BoxConfig::default()
+        };
+        let world = World::new(Time(0), vec![config(1), config(2)], seed);
+        let mut bus = Bus::new(world, BusConfig::default());
+        let host = bus.connect();
+        bus.say(host, &frame(0xfe, 0, 0xa1, &[0xfe, 0xfe]), ms(500));
+        bus.advance(ms(3000));
+        let heard = bus.heard();
+        if bus.tally().collisions > 0 {
+            collided += 1;
+        } else {
+            assert_eq!(heard.len(), 2);
+            whole += 1;
+        }
+    }
+    assert!(collided > 0 && collided < 20 && whole > 380, "{collided} of {}", whole + collided);
+}
+
+/// A host that says one thing after the other, each when the one before was answered.
+struct Script {
+    asks: VecDeque<Vec<u8>>,
+    answers: std::sync::Arc<std::sync::Mutex<Vec<Vec<u8>>>>,
+    next: Option<Time>,
+}
+
+impl Guest for Script {
+    fn heard(&mut self, bytes: &[u8], at: Time) {
+        self.answers.lock().unwrap().push(bytes.to_vec());
+        self.next = Some(Time(at.0 + 300 * Time::MILLISECOND));
+    }
+
+    fn say(&mut self, now: Time) -> Option<Vec<u8>> {
+        self.next.take_if(|next| *next <= now)?;
+        self.asks.pop_front()
+    }
+
+    fn next_event(&self) -> Option<Time> {
+        self.next
+    }
+
+    fn toolhead(&mut self, _: bool, _: Time) {}
+}
+
+#[test]
+fn with_auto_a_load_and_an_unload_come_to_their_ends() {
+    let mut bus = Bus::new(world([Some(1), Some(2)], 3), BusConfig::default())
+        .with_auto(Auto::new(AutoConfig::default()));
+    let answers = std::sync::Arc::default();
+    let stage = |stage, param| frame(1, 0xff, 0x10, &[1, stage, param]);
+    let mut asks: Vec<Vec<u8>> = vec![frame(1, 0xff, 0x04, &[0, 1]), stage(0, 0), stage(4, 0)];
+    asks.extend((0..8).map(|_| stage(5, 0)));
+    asks.extend([stage(6, 0), frame(1, 0xff, 0x05, &[])]);
+    // The extruder pulls meanwhile.
+    asks.extend((0..12).map(|_| frame(2, 0xff, 0x0a, &[])));
+    asks.extend([stage(7, 3), frame(1, 0xff, 0x05, &[]), frame(1, 0xff, 0x04, &[1, 0])]);
+    asks.extend((0..40).map(|_| frame(2, 0xff, 0x0a, &[])));
+    asks.extend([
+        frame(1, 0xff, 0x04, &[0, 1]),
+        frame(1, 0xff, 0x11, &[1, 0]),
+        frame(1, 0xff, 0x11, &[1, 1]),
+        frame(1, 0xff, 0x08, &[1]),
+    ]);
+    let count = asks.len();
+    let next = Some(ms(2000));
+    let script = Script { asks: asks.into(), answers: std::sync::Arc::clone(&answers), next };
+    bus.invite(Box::new(script));
+    let mut toolhead = Vec::new();
+    for second in 0..200 {
+        bus.advance(ms(second * 1000));
+        toolhead.extend(bus.toolhead_changes().into_iter().map(|change| change.filament));
+    }
+    let answers = answers.lock().unwrap();
+    assert_eq!(answers.len(), count, "{:02x?}", answers.last());
+    let errors = answers.iter().filter(|answer| answer[3] != 0).collect::<Vec<_>>();
+    // The feed that stands still at the extruder ends with 0C, once.
+    assert!(errors.iter().all(|answer| answer[3] == 0x0c), "{errors:02x?}");
+    let states: Vec<u8> =
+        answers.iter().filter(|answer| answer[4] == 5).map(|answer| answer[5]).collect();
+    assert_eq!(states, [1, 0], "the buffer is full, and then no longer");
+    assert_eq!(toolhead, [true, false]);
+    assert_eq!(answers.last().unwrap()[5], 0, "the hub is empty");
+}
+
+#[test]
+fn a_guest_that_is_always_due_does_not_stop_the_clock() {
+    struct Chatter;
+    impl Guest for Chatter {
+        fn heard(&mut self, _: &[u8], _: Time) {}
+        fn say(&mut self, _: Time) -> Option<Vec<u8>> {
+            None
+        }
+        fn next_event(&self) -> Option<Time> {
+            Some(Time(0))
+        }
+        fn toolhead(&mut self, _: bool, _: Time) {}
+    }
+    let mut bus = Bus::new(world([Some(1), Some(2)], 1), BusConfig::default());
+    bus.invite(Box::new(Chatter));
+    bus.advance(ms(20));
+    assert_eq!(bus.now(), ms(20));
+}
+
+#[test]
+fn the_number_of_an_endpoint_that_left_is_given_out_anew() {
+    let mut bus = Bus::new(world([Some(1), Some(2)], 1), BusConfig::default());
+    let (a, b) = (bus.connect(), bus.connect());
+    bus.disconnect(a);
+    bus.say(b, &ONLINE, ms(10));
+    bus.advance(ms(100));
+    assert!(bus.heard().iter().all(|heard| heard.endpoint == b));
+    assert_eq!(bus.connect(), a);
+}
