@@ -56,7 +56,7 @@ GARBAGE = 0.05                  # of the places between frames
 PIECE = 2 << 20                 # bytes made by the generator; a longer stream is several of them
 TICK = 0.001                    # seconds between two writes
 BURST = 0.005                   # seconds' worth of bytes that are sent at once at most
-SILENCE = 0.1                   # seconds after which a reader may end an open frame
+SILENCE = 0.1                   # seconds after which a reader may end an open frame, at the least
 
 
 def crc_table():
@@ -308,6 +308,8 @@ def compare(line, spans):
         i = bisect.bisect_right(ends, begin)
         if i == len(locks) or locks[i][0] >= begin + length:
             unexplained += 1
+            if unexplained <= 5:
+                around(spans, begin, length)
     report.update({
         "frames on the list": len(truth), "found": len(found), "lost in part": spoiled,
         "cut by a stall": len(cut),
@@ -315,6 +317,16 @@ def compare(line, spans):
         "MISSING": unexplained,
     })
     return report, unexplained == 0
+
+
+def around(spans, begin, length):
+    """Shows what was made of the bytes of a frame that is missing."""
+    at = 0
+    print(f"missing: {length} bytes at {begin}")
+    for span in spans:
+        if at + len(span) > begin - 16 and at < begin + length:
+            print(f"  at {at}: {span.hex()}{' (a frame)' if is_frame(span) else ''}")
+        at += len(span)
 
 
 # --- the other reader ---------------------------------------------------------------------------

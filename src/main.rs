@@ -32,6 +32,7 @@ mod ports;
 mod progress;
 mod replay;
 mod scan;
+mod scene;
 mod send;
 mod sniff;
 mod source;
@@ -104,6 +105,8 @@ enum Command {
     Explain(explain::Args),
     /// Show a device family's tables, or check and begin one of your own
     Dialect(dialect::Args),
+    /// Begin, check or learn a scene, from which a bus is emulated
+    Scene(scene::Args),
     /// Unpack a batch of the pressure sensor's values (unzip_data)
     Unzip(unzip::UnzipArgs),
     /// Pack values as unzip_data expects them, in the fewest bytes
@@ -122,6 +125,7 @@ fn main() -> ExitCode {
         Command::Doctor(args) => doctor::run(&args),
         Command::Send(args) => send::run(&args),
         Command::Scan(args) => scan::run(&args),
+        Command::Scene(args) => scene::run(&args),
         Command::Ports(args) => ports::run(&args),
         Command::Stats(args) => stats::run(&args),
         Command::Diff(args) => diff::run(&args),

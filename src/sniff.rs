@@ -33,9 +33,6 @@ use crate::watch::{Setting, Watch, WatchArgs};
 
 /// The longest that the screen waits for news: keys and times are looked at then.
 const WAIT: Duration = Duration::from_millis(25);
-/// After the first of the news so long is waited for what comes with it: what the decoder has is
-/// written at once, not line by line.
-const GATHER: Duration = Duration::from_millis(10);
 
 /// What `k485 sniff` takes.
 #[derive(Debug, clap::Args)]
@@ -128,6 +125,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         clock,
         decoder,
         names,
+        live,
         trigger,
         keeping,
         outlet,
@@ -215,26 +213,24 @@ fn end_by_signal(stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
 
 /// Shows what comes until nothing more does.
 fn show(news: &Receiver<News>, watch: &mut Watch, stop: &AtomicBool) -> anyhow::Result<()> {
+    let mut ticked = Instant::now();
     loop {
         let first = match news.recv_timeout(WAIT) {
             Ok(first) => Some(first),
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
         };
-        if first.is_some() {
-            thread::sleep(GATHER);
-        }
-        let began = Instant::now();
         for news in first.into_iter().chain(news.try_iter()) {
             match news {
                 News::Seen(seen) => watch.seen(&seen)?,
                 News::Say(what) => watch.say(&what)?,
                 News::Status(text) => watch.status(&text),
             }
-            if began.elapsed() >= WAIT {
+            if ticked.elapsed() >= WAIT {
                 break;
             }
         }
+        ticked = Instant::now();
         if watch.tick()? == Action::Quit {
             stop.store(true, Ordering::SeqCst);
         }

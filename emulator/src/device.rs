@@ -42,11 +42,16 @@ pub trait Device {
 
 /// Advances devices that share a plant, in order of time.
 pub fn advance_all(devices: &mut [&mut dyn Device], to: Time, plant: &mut Plant) {
-    let mut reached = None;
+    let mut reached: Option<Time> = None;
     loop {
-        let due = devices.iter().filter_map(|device| device.next_event()).min();
-        // Only forward: what is due at a time that was reached has been done.
-        let step = due.filter(|due| *due <= to && Some(*due) > reached);
+        // Only forward: what is due at a time that was reached has been done. Who still tells such a
+        // time is asked again a step later, and does not keep the others' times from being seen.
+        let forward = |due: Time| match reached {
+            Some(reached) if due <= reached => Time(reached.0.saturating_add(Time::MILLISECOND)),
+            _ => due,
+        };
+        let due = devices.iter().filter_map(|device| device.next_event()).map(forward).min();
+        let step = due.filter(|due| *due <= to);
         for device in devices.iter_mut() {
             device.advance(step.unwrap_or(to), plant);
         }
@@ -54,5 +59,49 @@ pub fn advance_all(devices: &mut [&mut dyn Device], to: Time, plant: &mut Plant)
             return;
         }
         reached = step;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One that wants to be asked at a time, or every so often; it counts when it was.
+    struct Counter {
+        due: i64,
+        every: Option<i64>,
+        asked: Vec<i64>,
+    }
+
+    impl Device for Counter {
+        fn heard(&mut self, _: &[u8], _: Time, _: &mut Plant) {}
+
+        fn advance(&mut self, to: Time, _: &mut Plant) {
+            self.asked.push(to.0);
+            while let Some(every) = self.every.filter(|_| self.due <= to.0) {
+                self.due += every;
+            }
+        }
+
+        fn next_event(&self) -> Option<Time> {
+            Some(Time(self.due))
+        }
+
+        fn said(&mut self) -> Vec<Said> {
+            Vec::new()
+        }
+    }
+
+    #[test]
+    fn one_whose_time_has_come_hides_no_other_ones_time() {
+        let step = 5 * Time::MILLISECOND;
+        let mut stands = Counter { due: 1, every: None, asked: Vec::new() };
+        let mut goes = Counter { due: step, every: Some(step), asked: Vec::new() };
+        let mut plant = Plant::new(Time(0), 1);
+        advance_all(&mut [&mut stands, &mut goes], Time(4 * step), &mut plant);
+        for time in [1, step, 2 * step, 3 * step, 4 * step] {
+            assert!(goes.asked.contains(&time), "{time}: {:?}", goes.asked);
+        }
+        assert!(stands.asked.len() < 50, "{:?}", stands.asked);
     }
 }

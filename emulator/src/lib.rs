@@ -8,17 +8,26 @@
 //! - [`hand`]: what hands, the printer and misfortune do to them, as scenes and programs say it;
 //! - [`bus`]: who hears what and when, half duplex; [`auto`]: extruder and cutter played from what
 //!   the bus carries;
+//! - [`guest`]: a host inside the process, at the bus without I/O;
+//! - [`serve`]: that bus in real time, at pseudo-terminals, TCP and serial ports;
+//! - [`scene`]: a bus as a file describes it: devices, spools, faults, what happens when;
+//! - [`learn`]: such a file out of recorded exchanges;
 //! - [`Rng`]: the one source of chance, so that the same seed gives the same bytes.
 //!
-//! Nothing here knows a clock or does I/O: the time is an argument everywhere, and a device is told
-//! what it hears and gives what it says, each with its time.
+//! Nothing but [`serve`] knows a clock or does I/O: the time is an argument everywhere, and a device
+//! is told what it hears and gives what it says, each with its time.
 
 pub mod auto;
 pub mod bus;
 pub mod device;
+pub mod guest;
 pub mod hand;
+pub mod learn;
 pub mod plant;
+pub mod serve;
+pub mod scene;
 mod spool;
+pub mod table;
 pub mod world;
 
 pub use auto::{Auto, AutoConfig};

@@ -132,6 +132,17 @@ impl Plant {
         lane.pieces.clear();
     }
 
+    /// A buffer through which no filament runs any more goes to its empty end, unless it is held.
+    pub fn relax_buffer(&mut self) {
+        let runs = |path: &BoxPath| {
+            let joint = path.geometry.joint;
+            path.lanes.iter().flat_map(|lane| &lane.pieces).any(|piece| piece.tip >= joint)
+        };
+        if !self.printer.held && !self.paths.iter().any(runs) {
+            self.printer.slack = 0.0;
+        }
+    }
+
     /// Puts the tip of a slot's filament to `tip` mm by hand: as if it had been fed before.
     pub fn place(&mut self, port: Port, spool: Spool, tip: f64) {
         self.clear(port);

@@ -225,12 +225,18 @@ impl World {
                 let (port, spool) = (self.port(*slot)?, spool.spool()?);
                 self.plant.insert(port, spool);
             }
-            Hand::PullOut { slot } => self.plant.pull_out(self.port(*slot)?),
+            Hand::PullOut { slot } => {
+                self.plant.pull_out(self.port(*slot)?);
+                self.plant.relax_buffer();
+            }
             Hand::Place { slot, spool, tip } => {
                 let (port, spool) = (self.port(*slot)?, spool.spool()?);
                 self.plant.place(port, spool, place("tip", *tip)?);
             }
-            Hand::Clear { slot } => self.plant.clear(self.port(*slot)?),
+            Hand::Clear { slot } => {
+                self.plant.clear(self.port(*slot)?);
+                self.plant.relax_buffer();
+            }
             Hand::RunOut { slot, left } => {
                 self.plant.run_out(self.port(*slot)?, place("left", *left)?);
             }
@@ -292,7 +298,10 @@ impl World {
                 };
                 self.plant.printer_mut().hold(slack);
             }
-            Hand::FreeBuffer => self.plant.printer_mut().held = false,
+            Hand::FreeBuffer => {
+                self.plant.printer_mut().held = false;
+                self.plant.relax_buffer();
+            }
             Hand::Unplug { unit } => self.plug(*unit, false)?,
             Hand::Plug { unit } => self.plug(*unit, true)?,
             Hand::Reset { unit } => {
@@ -388,7 +397,7 @@ impl World {
                     if plug && !*plugged {
                         // A new start, so that what happened meanwhile happens to nobody.
                         let config = device.config().clone();
-                        let config = BoxConfig { power_on: now, address: None, ..config };
+                        let config = BoxConfig { power_on: now, address: None, odometer: 0.0, printing: None, ..config };
                         **device = BoxDevice::new(config, seed);
                     }
                     *plugged = plug;

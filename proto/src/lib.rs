@@ -16,6 +16,7 @@
 //! - [`feed`](mod@feed): whether a box is feeding, so that nobody speaks into it;
 //! - [`line`](mod@line): what was seen as words for people;
 //! - [`filter`]: the one filter language over frames, noise, gaps and exchanges;
+//! - `strict` (feature `toml`): TOML read strictly, every error at its place;
 //! - [`unzip`](mod@unzip): the delta packing of the pressure sensor's data (not on this bus, but
 //!   in every trace of it).
 //!
@@ -51,4 +52,6 @@ pub mod message;
 pub mod record;
 pub mod slot;
 pub mod status;
+#[cfg(feature = "toml")]
+pub mod strict;
 pub mod unzip;

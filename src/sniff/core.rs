@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use k485_link::{Clock, LineErrors};
@@ -16,6 +17,9 @@ use crate::view::Tally;
 
 /// The longest that nothing is done, so that the file is handed on in time.
 const WAIT: Duration = Duration::from_millis(100);
+/// How long it gathers what a live bus says before it goes on: nobody sees the difference, and a busy
+/// bus does not wake three threads for every byte.
+const GATHER: Duration = Duration::from_millis(40);
 
 /// All that the thread has.
 pub(super) struct Core {
@@ -25,6 +29,8 @@ pub(super) struct Core {
     pub(super) decoder: Decoder,
     /// The ports' names, by number.
     pub(super) names: Vec<String>,
+    /// Whether it happens now.
+    pub(super) live: bool,
     /// What the file's trigger waits for.
     pub(super) trigger: Option<Filter>,
     pub(super) keeping: Option<Keeping>,
@@ -54,6 +60,10 @@ impl Core {
         let mut events = VecDeque::new();
         while !self.stop.load(Ordering::SeqCst) && !self.decoder.is_over() {
             self.queue.fetch(&mut events, WAIT);
+            if self.live {
+                thread::sleep(GATHER);
+                self.queue.fetch(&mut events, Duration::ZERO);
+            }
             self.hear(&mut events);
             if let Some(keeping) = &mut self.keeping {
                 keeping.tick();

@@ -35,6 +35,8 @@ pub(crate) struct Text<W> {
     mark: &'static str,
     zone: TimeZone,
     date: Option<Date>,
+    /// The second of the last line, and how the wall clock shows it.
+    second: Option<(i64, String)>,
 }
 
 impl<W: Write> Text<W> {
@@ -46,7 +48,8 @@ impl<W: Write> Text<W> {
         frames: bool,
         verbose: u8,
     ) -> Self {
-        Text { out, color, width, frames, verbose, mark: "", zone: TimeZone::system(), date: None }
+        let zone = TimeZone::system();
+        Text { out, color, width, frames, verbose, mark: "", zone, date: None, second: None }
     }
 
     /// A heading between inputs.
@@ -191,18 +194,24 @@ impl<W: Write> Text<W> {
 
     /// A time as the wall clock shows it, with a line of its own when the day changes.
     fn clock(&mut self, time: Time) -> io::Result<String> {
-        let stamp = Timestamp::from_nanosecond(i128::from(time.0)).ok();
-        let Some(stamp) = stamp.filter(|_| time.0 >= EPOCH) else {
-            let millis = time.0.div_euclid(Time::MILLISECOND);
-            return Ok(format!("{}.{:03}", millis.div_euclid(1000), millis.rem_euclid(1000)));
-        };
-        let local = stamp.to_zoned(self.zone.clone());
-        if self.date != Some(local.date()) {
-            self.date = Some(local.date());
-            let text = local.strftime("-- %Y-%m-%d (UTC%:z) --").to_string();
-            self.line(&[word(Role::Minor, text)])?;
+        let millis = time.0.div_euclid(Time::MILLISECOND);
+        let (second, millis) = (millis.div_euclid(1000), millis.rem_euclid(1000));
+        // A busy bus has thousands of lines a second, and a time zone's rules are slow to ask.
+        if self.date.is_none() || self.second.as_ref().is_none_or(|(last, _)| *last != second) {
+            let stamp = Timestamp::from_second(second).ok();
+            let Some(stamp) = stamp.filter(|_| time.0 >= EPOCH) else {
+                return Ok(format!("{second}.{millis:03}"));
+            };
+            let local = stamp.to_zoned(self.zone.clone());
+            if self.date != Some(local.date()) {
+                self.date = Some(local.date());
+                let text = local.strftime("-- %Y-%m-%d (UTC%:z) --").to_string();
+                self.line(&[word(Role::Minor, text)])?;
+            }
+            self.second = Some((second, local.strftime("%H:%M:%S").to_string()));
         }
-        Ok(local.strftime("%H:%M:%S.%3f").to_string())
+        let clock = self.second.as_ref().map_or("", |(_, clock)| clock);
+        Ok(format!("{clock}.{millis:03}"))
     }
 
     fn line(&mut self, words: &[Word]) -> io::Result<()> {

@@ -120,6 +120,8 @@ impl BoxDevice {
         let mut config = self.machine.config.clone();
         config.power_on = self.now;
         config.address = None;
+        config.odometer = 0.0;
+        config.printing = None;
         let code = self.machine.code;
         self.machine = Machine::new(config);
         self.machine.code = code;

@@ -249,9 +249,11 @@ impl MotorDevice {
 
     fn sys_param(&mut self, request: sys_param::Request) -> Option<Vec<u8>> {
         let reply = match request {
+            // A value of another size than the parameter's is not taken: what holds is told.
+            // (Inferred: the vendor's host sends such ones when it is told to.)
             sys_param::Request::Write { id, value, .. } => {
-                write(&mut self.memory, id, &value)?;
-                sys_param::Reply::Written { value }
+                let _ = write(&mut self.memory, id, &value);
+                sys_param::Reply::Written { value: read(&self.memory, id)? }
             }
             sys_param::Request::Read { id, .. } => {
                 sys_param::Reply::Value { value: read(&self.memory, id)? }
@@ -278,7 +280,7 @@ impl MotorDevice {
             flash_param::Request::Other { op } | flash_param::Request::OtherWith { op, .. }
                 if op == FlashParamOp::WRITE || op == FlashParamOp::READ =>
             {
-                return None;
+                flash_param::Reply::Written { result: Done::FAILED }
             }
             // What the host only prints.
             flash_param::Request::Other { .. } | flash_param::Request::OtherWith { .. } => {
@@ -309,10 +311,10 @@ impl MotorDevice {
 
     fn protection(&mut self, request: protection::Request) -> Option<Vec<u8>> {
         let protection::Request::Ask { op } = request;
-        match op {
-            ProtectionOp::CLEAR => (self.errors, self.warnings) = (0, 0),
-            ProtectionOp::QUERY => {}
-            _ => return None,
+        // Operations beside the two known ones are sent when somebody asks for them, and are taken for
+        // questions: inferred.
+        if op == ProtectionOp::CLEAR {
+            (self.errors, self.warnings) = (0, 0);
         }
         let (errors, warnings) = (Errors(self.errors), Warnings(self.warnings));
         Some(protection::Reply::Words { errors, warnings }.to_vec())

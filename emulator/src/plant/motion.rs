@@ -42,6 +42,11 @@ impl BoxPath {
 
 impl Plant {
     pub(super) fn step(&mut self) {
+        // The extruder first: what a box then pushes into the buffer trips its switch, else one that
+        // is filled while it is drawn from would never be full when it is looked at.
+        if self.printer.speed != 0.0 {
+            self.turn_extruder(self.printer.speed / 1000.0);
+        }
         for unit in 0..self.paths.len() {
             if !self.paths[unit].is_driven() {
                 continue;
@@ -49,9 +54,6 @@ impl Plant {
             for slot in 0..SLOTS {
                 self.step_lane(Port { unit, slot });
             }
-        }
-        if self.printer.speed != 0.0 {
-            self.turn_extruder(self.printer.speed / 1000.0);
         }
     }
 
@@ -185,13 +187,15 @@ impl Plant {
         }
     }
 
-    /// Moves what was cut off; a filament pressed against it follows.
+    /// Moves what was cut off; a filament pressed against it follows, or is pushed back.
     fn turn_stub(&mut self, stub: f64, mm: f64) {
-        let left = stub - mm;
-        self.printer.stub = (left > 0.0).then_some(left);
-        if mm <= 0.0 {
+        if mm < 0.0 {
+            self.turn_stub_back(stub, -mm);
             return;
         }
+        let left = stub - mm;
+        self.printer.stub = (left > 0.0).then_some(left);
+        self.printer.beyond = (self.printer.beyond + mm).min(self.printer.nozzle);
         for port in self.ports() {
             let path = &self.paths[port.unit];
             let place = path.geometry.extruder - stub;
@@ -201,6 +205,33 @@ impl Plant {
             let follows = self.printer.give(mm.min(room.max(0.0)));
             self.paths[port.unit].lanes[port.slot].pieces[i].tip += follows;
             return;
+        }
+    }
+
+    /// What was cut off comes back as far as it reaches beyond the gears; then they have lost it.
+    fn turn_stub_back(&mut self, stub: f64, mm: f64) {
+        let back = mm.min(self.printer.beyond);
+        self.printer.beyond -= back;
+        self.printer.stub = Some(stub + back);
+        for port in self.ports() {
+            let path = &mut self.paths[port.unit];
+            let place = path.geometry.extruder - stub - back;
+            let wheel = path.geometry.wheel;
+            let pieces = &mut path.lanes[port.slot].pieces;
+            // The nearest to it is pushed, and pushes what it meets.
+            let mut end = place;
+            for piece in pieces.iter_mut().rev() {
+                let moved = piece.tip - end;
+                if moved <= 0.0 {
+                    break;
+                }
+                piece.tip -= moved;
+                piece.tail -= moved;
+                if piece.covers(wheel) && !path.wheel_blocked {
+                    path.wheel -= moved;
+                }
+                end = piece.tail;
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! A box's part of the plant: four lanes, their feeders, the hub with its gear and wheel.
 
 use super::filament::{Lane, Piece, Spool};
+use crate::table::table;
 
 /// How many slots a box has.
 pub const SLOTS: usize = 4;
@@ -17,41 +18,29 @@ pub enum Drive {
     Reverse,
 }
 
-/// Places in mm from a slot's inlet, and speeds in mm/s.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Geometry {
-    /// The hub sensor.
-    pub hub: f64,
-    /// The measuring wheel, where the hub gear grips too.
-    pub wheel: f64,
-    /// Where all paths meet: behind it there is room for one filament.
-    pub joint: f64,
-    /// The toolhead's filament sensor.
-    pub toolhead: f64,
-    /// The cutter.
-    pub cutter: f64,
-    /// The extruder's gears, where filament stops unless they turn.
-    pub extruder: f64,
-    /// Speed of a feeder.
-    pub feeder_speed: f64,
-    /// Speed of the hub motor.
-    pub hub_speed: f64,
-}
-
-impl Default for Geometry {
-    fn default() -> Geometry {
-        Geometry {
-            hub: 300.0,
-            wheel: 325.0,
-            joint: 1350.0,
-            toolhead: 1460.0,
-            cutter: 1475.0,
-            extruder: 1500.0,
-            feeder_speed: 150.0,
-            hub_speed: 155.0,
-        }
+table! {
+    /// Places in mm from a slot's inlet, and speeds in mm/s.
+    pub struct Geometry {
+        /// The hub sensor.
+        hub: f64, in 0..=100_000, "mm" = 300.0;
+        /// The measuring wheel, where the hub gear grips too.
+        wheel: f64, in 0..=100_000, "mm" = 325.0;
+        /// Where all paths meet: behind it there is room for one filament.
+        joint: f64, in 0..=100_000, "mm" = 1350.0;
+        /// The toolhead's filament sensor.
+        toolhead: f64, in 0..=100_000, "mm" = 1460.0;
+        /// The cutter.
+        cutter: f64, in 0..=100_000, "mm" = 1475.0;
+        /// The extruder's gears, where filament stops unless they turn.
+        extruder: f64, in 0..=100_000, "mm" = 1500.0;
+        /// Speed of a feeder.
+        feeder_speed: f64, in 0.1..=10_000.0, "mm/s" = 150.0;
+        /// Speed of the hub motor.
+        hub_speed: f64, in 0.1..=10_000.0, "mm/s" = 155.0;
     }
 }
+
+impl Copy for Geometry {}
 
 /// A photo sensor that shows the same whatever is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

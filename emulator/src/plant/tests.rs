@@ -82,6 +82,48 @@ fn a_cut_leaves_a_stub_that_only_the_extruder_moves() {
 }
 
 #[test]
+fn what_was_cut_off_comes_back_as_far_as_the_gears_hold_it() {
+    let mut plant = loaded(1500.0);
+    plant.extrude(30.0);
+    plant.cut();
+    let (before, wheel) = (tip(&plant, A), plant.path(0).wheel());
+    plant.extrude(-20.0);
+    // It pushes back what lies before it.
+    assert_eq!(plant.printer().stub, Some(45.0));
+    assert_eq!((tip(&plant, A), plant.path(0).wheel()), (before - 20.0, wheel - 20.0));
+    plant.extrude(-50.0);
+    assert_eq!((plant.printer().stub, plant.printer().beyond), (Some(55.0), 0.0));
+    assert_eq!(tip(&plant, A), before - 30.0);
+    plant.extrude(10.0);
+    assert_eq!((plant.printer().stub, plant.printer().beyond), (Some(45.0), 10.0));
+}
+
+#[test]
+fn a_buffer_that_is_filled_while_it_is_drawn_from_is_full_when_it_is_looked_at() {
+    let mut plant = loaded(1500.0);
+    plant.printer_mut().slack = 10.0;
+    plant.printer_mut().speed = 20.0;
+    plant.path_mut(0).hub = Drive::Forward;
+    after(&mut plant, 200);
+    assert!(plant.printer().full());
+}
+
+#[test]
+fn a_buffer_without_filament_is_empty() {
+    let mut plant = loaded(1500.0);
+    plant.printer_mut().slack = 10.0;
+    plant.relax_buffer();
+    assert_eq!(plant.printer().slack, 10.0, "filament holds it");
+    plant.pull_out(A);
+    plant.printer_mut().held = true;
+    plant.relax_buffer();
+    assert_eq!(plant.printer().slack, 10.0, "something holds it");
+    plant.printer_mut().held = false;
+    plant.relax_buffer();
+    assert!(plant.printer().empty());
+}
+
+#[test]
 fn two_filaments_never_share_the_tube_behind_the_joint() {
     let mut plant = loaded(1500.0);
     plant.place(B, Spool::default(), 1000.0);

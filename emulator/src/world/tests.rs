@@ -138,3 +138,17 @@ fn a_picture_is_plain_json() {
     assert_eq!(json["others"][0], 0x81);
     assert_eq!(json["buffer"]["slack"], 10.0);
 }
+
+/// Else the boxes would wait for ever for a buffer that nothing empties.
+#[test]
+fn hands_leave_no_slack_behind() {
+    for hand in [Hand::PullOut { slot: slot("T1A") }, Hand::Clear { slot: slot("T1A") }] {
+        let mut bench = Bench::new();
+        bench.act(&Hand::Place { slot: slot("T1A"), spool: SpoolSpec::default(), tip: 1500.0 });
+        bench.act(&Hand::HoldBuffer { at: Buffer::Full });
+        bench.act(&Hand::FreeBuffer);
+        assert!(bench.world.plant().printer().full());
+        bench.act(&hand);
+        assert!(bench.world.plant().printer().empty(), "{hand:?}");
+    }
+}

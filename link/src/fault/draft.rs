@@ -181,6 +181,11 @@ impl Draft {
         }
     }
 
+    /// The fields that were given, by name.
+    pub fn values(&self) -> impl Iterator<Item = (&'static str, &Value)> {
+        self.values.iter().map(|(name, value)| (*name, value))
+    }
+
     /// Makes a rule of it.
     ///
     /// # Errors

@@ -12,36 +12,18 @@ mod build;
 mod check;
 mod draft;
 mod effect;
-mod read;
 #[cfg(test)]
 mod tests;
 mod write;
 
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use ::toml::de::DeTable;
 
 use super::Dialect;
-use read::Errors;
+pub use crate::strict::TomlError;
 
-/// What is wrong with a dialect in TOML, and where.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{line}:{column}: {what}{}", did_you_mean(nearest.as_deref()))]
-pub struct TomlError {
-    /// The line, from 1.
-    pub line: usize,
-    /// The character in the line, from 1.
-    pub column: usize,
-    /// What is wrong.
-    pub what: String,
-    /// The right word that is the nearest to the wrong one.
-    pub nearest: Option<String>,
-}
-
-fn did_you_mean(nearest: Option<&str>) -> String {
-    nearest.map(|word| alloc::format!("; did you mean {word}?")).unwrap_or_default()
-}
+use crate::strict::Errors;
 
 impl Dialect {
     /// Reads a dialect from TOML. `name` is its name where the text gives none.

@@ -11,8 +11,9 @@ use super::queue::Heard;
 use crate::framer::{Chunk, Framer, Place, byte_time};
 
 /// After this silence an open frame gets no more bytes, in nanoseconds. The box's own parser gives
-/// up after 120 ms inside a frame.
-const SILENCE: i64 = 150 * Time::MILLISECOND;
+/// up after 120 ms inside a frame; the rest is for machines that stand still for a moment. What a
+/// stray head holds up is let go then, or when what follows shows that it was none.
+const SILENCE: i64 = 300 * Time::MILLISECOND;
 /// How many records of one port wait at most for another port's clock.
 const WAITING: usize = 1 << 16;
 
@@ -274,14 +275,14 @@ mod tests {
     fn a_silence_ends_what_waits_for_more_bytes() {
         let mut decoder = decoder(&["a"]);
         decoder.heard(0, &bytes(0, &REPLY[..4]));
-        decoder.heard(0, &Heard::Idle { time: Time(149 * MS) });
+        decoder.heard(0, &Heard::Idle { time: Time(299 * MS) });
         assert_eq!(seen(&mut decoder), [] as [&str; 0]);
-        decoder.heard(0, &Heard::Idle { time: Time(150 * MS) });
+        decoder.heard(0, &Heard::Idle { time: Time(300 * MS) });
         assert_eq!(seen(&mut decoder), ["a noise 0"]);
         // The same where bytes end the silence.
-        decoder.heard(0, &bytes(200, &REPLY[..4]));
-        decoder.heard(0, &bytes(400, &POLL));
-        assert_eq!(seen(&mut decoder), ["a noise 200", "a frame 400"]);
+        decoder.heard(0, &bytes(400, &REPLY[..4]));
+        decoder.heard(0, &bytes(700, &POLL));
+        assert_eq!(seen(&mut decoder), ["a noise 400", "a frame 700"]);
     }
 
     #[test]
@@ -298,7 +299,7 @@ mod tests {
         assert!(!seen.iter().any(|what| what.starts_with("a noise")), "{seen:?}");
         // As many bytes after as long a silence again are behind it.
         decoder.heard(0, &bytes(210, &REPLY[..4]));
-        decoder.heard(0, &bytes(460, &REPLY[4..]));
+        decoder.heard(0, &bytes(620, &REPLY[4..]));
         assert!(self::seen(&mut decoder).iter().any(|what| what.starts_with("a noise")));
     }
 

@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 use k485_link::{LineErrors, LinkError};
@@ -14,9 +13,6 @@ use k485_proto::record::Time;
 
 /// How many bytes wait at most, each event counted with what it takes in memory itself.
 const CAPACITY: usize = 64 << 20;
-/// After the first event of a fetch so long is waited for more: a busy bus gives an event a
-/// millisecond, and waking up costs more than decoding what one brings. Times are the readers'.
-const GATHER: Duration = Duration::from_millis(20);
 /// What an event takes beside its bytes.
 const EVENT: usize = 128;
 
@@ -91,6 +87,8 @@ struct State {
     size: usize,
     /// Bytes that were not taken, by port.
     dropped: BTreeMap<usize, u64>,
+    /// Somebody waits to be told of the next event.
+    waited_for: bool,
     /// Nobody fetches any more.
     closed: bool,
 }
@@ -137,8 +135,11 @@ impl Queue {
             state.add(port, Heard::Dropped { time, bytes });
         }
         state.add(port, heard);
+        let waited_for = state.waited_for;
         drop(state);
-        self.filled.notify_one();
+        if waited_for {
+            self.filled.notify_one();
+        }
         true
     }
 
@@ -153,24 +154,23 @@ impl Queue {
             return false;
         }
         state.add(port, heard);
+        let waited_for = state.waited_for;
         drop(state);
-        self.filled.notify_one();
+        if waited_for {
+            self.filled.notify_one();
+        }
         true
     }
 
     /// Everything that waits, in the order in which it came, into `events`; waits for something,
-    /// but no longer than the time-out, and 20 ms for what comes with it.
+    /// but no longer than the time-out.
     pub fn fetch(&self, events: &mut VecDeque<(usize, Heard)>, timeout: Duration) {
         let mut state = self.lock();
         if state.events.is_empty() {
+            state.waited_for = true;
             let woken = self.filled.wait_timeout_while(state, timeout, |s| s.events.is_empty());
             state = woken.unwrap_or_else(PoisonError::into_inner).0;
-            if !state.events.is_empty() && !state.closed {
-                drop(state);
-                // Not on the condition variable: every event would wake it.
-                thread::sleep(GATHER);
-                state = self.lock();
-            }
+            state.waited_for = false;
         }
         events.append(&mut state.events);
         state.size = 0;
@@ -207,6 +207,7 @@ impl State {
 mod tests {
     use super::*;
     use std::sync::Arc;
+    use std::thread;
 
     fn bytes(time: i64, n: usize) -> Heard {
         Heard::Bytes { time: Time(time), bytes: vec![0x55; n].into() }

@@ -2,6 +2,7 @@
 
 use k485_proto::address::Address;
 use k485_proto::record::Time;
+use crate::table::table;
 
 /// What a box measures around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +31,10 @@ pub struct BoxConfig {
     pub version: [u8; 3],
     /// The serial number; shown with zeros behind it up to 19 characters.
     pub serial: String,
+    /// What its measuring wheel shows at its start, in mm.
+    pub odometer: f64,
+    /// The slot that it feeds a print from at its start.
+    pub printing: Option<usize>,
     /// What it measures; `None` is a sensor that does not answer, which reads as zeros.
     pub climate: Option<Climate>,
     /// The parts that fail: EEPROM, humidity sensor, wheel, buffer, left and right tag reader.
@@ -50,6 +55,8 @@ impl Default for BoxConfig {
             loader_ms: 0,
             version: *b"113",
             serial: "10000000000000000A1".to_owned(),
+            odometer: 0.0,
+            printing: None,
             climate: Some(Climate { temperature: 25, humidity: 30 }),
             failed: [false; 6],
             preload: true,
@@ -58,109 +65,72 @@ impl Default for BoxConfig {
     }
 }
 
-/// Durations in ms and lengths in mm. The defaults are the firmware's, by disassembly where its
-/// code says them, else as they were seen.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Timings {
-    /// The longest gap between two bytes of a frame.
-    pub byte_gap: u32,
-    /// The end of the window in which A1 is answered.
-    pub introduction: u32,
-    /// What the wheel counts: mm a step of its sensor.
-    pub wheel_step: f32,
-    /// How long a photo sensor is looked at before it counts as dark.
-    pub dark: u32,
-    /// From filament in the inlet to its feeder's start.
-    pub inserted: u32,
-    /// The wait after a motor was stopped, before anything else.
-    pub settle: u32,
-    /// Before the feeder of 10/00 starts, beside what the sensors take.
-    pub to_hub_start: u32,
-    /// 10/00: how long until the hub sensor must see filament, from the feeder's start.
-    pub to_hub: u32,
-    /// 10/00: from the hub sensor to the hub motor's start.
-    pub hub_seen: u32,
-    /// 10/00: how long until the wheel must have turned `grip`.
-    pub grip_limit: u32,
-    /// 10/00: how far the wheel turns before the gear counts as gripping. (The code's figure is
-    /// 20; what was seen fits 13 to 16.)
-    pub grip: f64,
-    /// 10/00: how long the hub motor then runs.
-    pub hub_run: u32,
-    /// Feeding: the period of its loop.
-    pub poll: u32,
-    /// Feeding: from the first byte seen to reading what is there.
-    pub poll_read: u32,
-    /// Feeding: so many looks in a row without motion end it.
-    pub still: u32,
-    /// Feeding: so many looks end it.
-    pub feed_looks: u32,
-    /// Feeding: so far, in mm.
-    pub feed_length: f64,
-    /// 10/06: how long until the buffer must be full.
-    pub fill: u32,
-    /// 10/06: how long the motor still runs when it is.
-    pub fill_end: u32,
-    /// 10/07: how many looks it takes at most.
-    pub push_looks: u32,
-    /// 11: the feeder's short run, back (00) or forward (01).
-    pub nudge: u32,
-    /// 11/00: how long until the buffer must be empty.
-    pub empty: u32,
-    /// 11/01: before the motors start.
-    pub back_start: u32,
-    /// 11/01: how long without the wheel turning is one try.
-    pub back_still: u32,
-    /// 11/01: the pause after such a try.
-    pub back_pause: u32,
-    /// 11/01: how long altogether.
-    pub back: u32,
-    /// 11/01: how long the feeder alone tries to free the hub at the end.
-    pub back_free: u32,
-    /// Pretension: how far past the hub sensor's change the feeder runs, each way.
-    pub overrun: u32,
-    /// How long a tag is waited for when no reader sees one, beyond the pretension.
-    pub tag_settle: u32,
-    /// How long a turn of the spool before the reader takes, one way.
-    pub tag_turn: u32,
-    /// How many turns it takes until a slot counts as without a tag.
-    pub tag_turns: u32,
-}
-
-impl Default for Timings {
-    fn default() -> Timings {
-        Timings {
-            byte_gap: 120,
-            introduction: 1000,
-            wheel_step: 0.000_788_641_34,
-            dark: 20,
-            inserted: 118,
-            settle: 200,
-            to_hub_start: 2,
-            to_hub: 6970,
-            hub_seen: 66,
-            grip_limit: 2000,
-            grip: 15.0,
-            hub_run: 3199,
-            poll: 20,
-            poll_read: 2,
-            still: 25,
-            feed_looks: 1250,
-            feed_length: 3000.0,
-            fill: 3000,
-            fill_end: 9,
-            push_looks: 15,
-            nudge: 30,
-            empty: 5000,
-            back_start: 89,
-            back_still: 1000,
-            back_pause: 117,
-            back: 40_000,
-            back_free: 7000,
-            overrun: 127,
-            tag_settle: 5000,
-            tag_turn: 3000,
-            tag_turns: 3,
-        }
+table! {
+    /// Durations in ms and lengths in mm. The defaults are the firmware's, by disassembly where its
+    /// code says them, else as they were seen.
+    pub struct Timings {
+        /// The longest gap between two bytes of a frame.
+        byte_gap: u32, in 0..=3_600_000, "ms" = 120;
+        /// The end of the window in which A1 is answered.
+        introduction: u32, in 0..=3_600_000, "ms" = 1000;
+        /// What the wheel counts: mm a step of its sensor.
+        wheel_step: f32, in 0.000_001..=1.0, "mm" = 0.000_788_641_34;
+        /// How long a photo sensor is looked at before it counts as dark.
+        dark: u32, in 0..=3_600_000, "ms" = 20;
+        /// From filament in the inlet to its feeder's start.
+        inserted: u32, in 0..=3_600_000, "ms" = 118;
+        /// The wait after a motor was stopped, before anything else.
+        settle: u32, in 0..=3_600_000, "ms" = 200;
+        /// Before the feeder of 10/00 starts, beside what the sensors take.
+        to_hub_start: u32, in 0..=3_600_000, "ms" = 2;
+        /// 10/00: how long until the hub sensor must see filament, from the feeder's start.
+        to_hub: u32, in 0..=3_600_000, "ms" = 6970;
+        /// 10/00: from the hub sensor to the hub motor's start.
+        hub_seen: u32, in 0..=3_600_000, "ms" = 66;
+        /// 10/00: how long until the wheel must have turned `grip`.
+        grip_limit: u32, in 0..=3_600_000, "ms" = 2000;
+        /// 10/00: how far the wheel turns before the gear counts as gripping. (The code's figure is
+        /// 20; what was seen fits 13 to 16.)
+        grip: f64, in 0..=1_000_000, "mm" = 15.0;
+        /// 10/00: how long the hub motor then runs.
+        hub_run: u32, in 0..=3_600_000, "ms" = 3199;
+        /// Feeding: the period of its loop.
+        poll: u32, in 1..=3_600_000, "ms" = 20;
+        /// Feeding: from the first byte seen to reading what is there.
+        poll_read: u32, in 0..=3_600_000, "ms" = 2;
+        /// Feeding: so many looks in a row without motion end it.
+        still: u32, in 1..=1_000_000 = 25;
+        /// Feeding: so many looks end it.
+        feed_looks: u32, in 1..=1_000_000 = 1250;
+        /// Feeding: so far, in mm.
+        feed_length: f64, in 0..=1_000_000, "mm" = 3000.0;
+        /// 10/06: how long until the buffer must be full.
+        fill: u32, in 0..=3_600_000, "ms" = 3000;
+        /// 10/06: how long the motor still runs when it is.
+        fill_end: u32, in 0..=3_600_000, "ms" = 9;
+        /// 10/07: how many looks it takes at most.
+        push_looks: u32, in 1..=1_000_000 = 15;
+        /// 11: the feeder's short run, back (00) or forward (01).
+        nudge: u32, in 0..=3_600_000, "ms" = 30;
+        /// 11/00: how long until the buffer must be empty.
+        empty: u32, in 0..=3_600_000, "ms" = 5000;
+        /// 11/01: before the motors start.
+        back_start: u32, in 0..=3_600_000, "ms" = 89;
+        /// 11/01: how long without the wheel turning is one try.
+        back_still: u32, in 0..=3_600_000, "ms" = 1000;
+        /// 11/01: the pause after such a try.
+        back_pause: u32, in 0..=3_600_000, "ms" = 117;
+        /// 11/01: how long altogether.
+        back: u32, in 0..=3_600_000, "ms" = 40_000;
+        /// 11/01: how long the feeder alone tries to free the hub at the end.
+        back_free: u32, in 0..=3_600_000, "ms" = 7000;
+        /// Pretension: how far past the hub sensor's change the feeder runs, each way.
+        overrun: u32, in 0..=3_600_000, "ms" = 127;
+        /// How long a tag is waited for when no reader sees one, beyond the pretension.
+        tag_settle: u32, in 0..=3_600_000, "ms" = 5000;
+        /// How long a turn of the spool before the reader takes, one way.
+        tag_turn: u32, in 0..=3_600_000, "ms" = 3000;
+        /// How many turns it takes until a slot counts as without a tag.
+        tag_turns: u32, in 0..=1000 = 3;
     }
 }

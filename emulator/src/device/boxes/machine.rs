@@ -64,11 +64,12 @@ pub(super) struct Machine {
 
 impl Machine {
     pub(super) fn new(config: BoxConfig) -> Machine {
+        let printing = config.printing;
         Machine {
             config,
-            state: BoxState::IDLE,
+            state: if printing.is_some() { BoxState::PRINTING } else { BoxState::IDLE },
             error: 0,
-            slot: None,
+            slot: printing,
             feed_result: 0,
             changes: [SlotChange::NONE; SLOTS],
             ran: 0,
@@ -164,7 +165,11 @@ impl Machine {
             self.started = true;
             // Counted from the start, wherever the wheel stands.
             self.wheel = steps(path.wheel(), self.config.timings.wheel_step);
-            self.wheel_zero = self.wheel;
+            self.wheel_zero =
+                self.wheel + steps(self.config.odometer, self.config.timings.wheel_step);
+            if self.state == BoxState::PRINTING && empty {
+                path.hub = Drive::Forward;
+            }
             for slot in 0..SLOTS {
                 self.inlets[slot] = path.inlet(slot);
                 self.tags[slot] = path.spool(slot).and_then(|spool| spool.tag);

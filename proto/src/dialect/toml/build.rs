@@ -11,7 +11,7 @@ use super::draft::{
     DeviceDraft, DialectDraft, FieldDraft, FormDraft, FunctionDraft, StatusDraft, When, Word, own,
 };
 use super::effect::{effects, firmware};
-use super::read::{At, Errors, Section, number_of, text_of};
+use crate::strict::{At, Errors, Section, number_of, text_of};
 use crate::address::Class;
 use crate::dialect::{Dialect, K2};
 use crate::evidence::Evidence;

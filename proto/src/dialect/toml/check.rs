@@ -7,7 +7,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::draft::{DeviceDraft, DialectDraft, FieldDraft, FormDraft, FunctionDraft, When};
-use super::read::{At, Errors};
+use crate::strict::{At, Errors};
 use crate::address::Address;
 use crate::message::kind::{BITS8, BITS32_LE, U8, U16_BE, U16_LE, U32_BE, U32_LE};
 use crate::message::{Context, Kind, Width};

@@ -6,7 +6,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::read::At;
+use crate::strict::At;
 use crate::address::{Address, Class};
 use crate::dialect::{DeviceEntry, Dialect};
 use crate::effect::{Effect, EffectRule};

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::build::when;
 use super::draft::{EffectDraft, FunctionDraft, Word};
-use super::read::{Errors, Section};
+use crate::strict::{Errors, Section};
 use crate::effect::Effect;
 use crate::message::kind::{BITS8, U8};
 

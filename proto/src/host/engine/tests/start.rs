@@ -169,3 +169,54 @@ fn motors_come_before_boxes_and_silent_ones_are_gone_on_without() {
     let assigned = words.iter().position(|word| *word == "01 a3").unwrap();
     assert_eq!(saved + 1, assigned);
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+    /// Whatever is heard, and whenever: no panic, and the host goes on.
+    #[test]
+    fn nothing_that_is_heard_stops_it(
+        heard in proptest::collection::vec((0..3_000_i64, 0..4_usize, proptest::prelude::any::<[u8; 12]>()), 1..200),
+        motors in proptest::prelude::any::<bool>(),
+    ) {
+        let config = Config {
+            motors: motors.then(printer_params),
+            heartbeat_ms: 2_000,
+            ..Config::default()
+        };
+        let mut host = Host::new(config, Time(0));
+        let (mut now, mut sent) = (Time(0), 0);
+        for (ms, kind, bytes) in heard {
+            let until = Time(now.0 + ms * MS);
+            while now <= until {
+                match host.poll(now) {
+                    Step::Send => {
+                        sent += 1;
+                        host.sent(now);
+                        let request = Frame::from_bytes(host.request()).unwrap();
+                        // Its own reply's head, with anything in it.
+                        let (addr, func) = (request.addr(), request.func());
+                        let status = Status(if kind == 1 { 0 } else { bytes[0] });
+                        let raw = match kind {
+                            0 => bytes.to_vec(),
+                            1 | 2 => Frame::to_vec(addr, status, func, &bytes[1..]).unwrap(),
+                            _ => continue,
+                        };
+                        host.heard(&raw, now);
+                    }
+                    Step::Wait(time) => {
+                        assert!(time > now, "{time} {now}");
+                        now = time;
+                    }
+                    Step::Done => unreachable!(),
+                }
+                let _ = (host.take_events(), host.take_wants());
+                let _ = host.start(Job::Load("T1A".parse().unwrap()), now);
+            }
+            host.toolhead(kind == 2);
+        }
+        now = Time(now.0 + 60_000 * MS);
+        assert!(sent > 0);
+        assert!(matches!(host.poll(now), Step::Send | Step::Wait(_)));
+    }
+}

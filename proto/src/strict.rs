@@ -1,4 +1,7 @@
 //! Values out of parsed TOML, with an error at its place for each that is not what it should be.
+//!
+//! For files that are read strictly, such as dialects and scenes: an unknown key is an error with
+//! the nearest right one, all errors are told, and each has its line and column.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -8,16 +11,33 @@ use core::ops::{Range, RangeInclusive};
 use ::toml::Spanned;
 use ::toml::de::{DeTable, DeValue};
 
-use super::TomlError;
+/// What is wrong with a text in TOML, and where.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{line}:{column}: {what}{}", did_you_mean(nearest.as_deref()))]
+pub struct TomlError {
+    /// The line, from 1.
+    pub line: usize,
+    /// The character in the line, from 1.
+    pub column: usize,
+    /// What is wrong.
+    pub what: String,
+    /// The right word that is the nearest to the wrong one.
+    pub nearest: Option<String>,
+}
+
+fn did_you_mean(nearest: Option<&str>) -> String {
+    nearest.map(|word| format!("; did you mean {word}?")).unwrap_or_default()
+}
 
 /// A place: bytes of the text.
-pub(super) type At = Range<usize>;
+pub type At = Range<usize>;
 
 /// More errors than anyone reads.
 const MOST: usize = 500;
 
 /// The errors of one text.
-pub(super) struct Errors<'t> {
+#[derive(Debug)]
+pub struct Errors<'t> {
     text: &'t str,
     /// Where each line begins.
     lines: Vec<usize>,
@@ -25,20 +45,22 @@ pub(super) struct Errors<'t> {
 }
 
 impl<'t> Errors<'t> {
-    pub(super) fn new(text: &'t str) -> Self {
+    /// No errors yet.
+    #[must_use]
+    pub fn new(text: &'t str) -> Self {
         let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let lines = core::iter::once(0).chain(breaks.map(|(at, _)| at + 1)).collect();
         Errors { text, lines, found: Vec::new() }
     }
 
     /// Adds an error.
-    pub(super) fn add(&mut self, at: At, what: impl Into<String>) {
+    pub fn add(&mut self, at: At, what: impl Into<String>) {
         self.push(at, what.into(), None);
     }
 
     /// Adds an error about `word`, which is none of `right`: the nearest of them is told, or all
     /// where none is near.
-    pub(super) fn add_unknown(&mut self, at: At, what: String, word: &str, right: &[&str]) {
+    pub fn add_unknown(&mut self, at: At, what: String, word: &str, right: &[&str]) {
         match nearest(word, right) {
             Some(near) => self.push(at, what, Some(near.to_string())),
             None if right.is_empty() => self.push(at, what, None),
@@ -61,12 +83,22 @@ impl<'t> Errors<'t> {
     }
 
     /// The line of a place.
-    pub(super) fn line(&self, at: &At) -> usize {
+    #[must_use]
+    pub fn line(&self, at: &At) -> usize {
         self.place(at.start).0
     }
 
+    /// Whether there is none so far.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
     /// Goes on only without an error; else gives all of them in the order of the text.
-    pub(super) fn none_yet(&mut self) -> Result<(), Vec<TomlError>> {
+    ///
+    /// # Errors
+    /// All errors so far, which are forgotten.
+    pub fn none_yet(&mut self) -> Result<(), Vec<TomlError>> {
         if self.found.is_empty() {
             return Ok(());
         }
@@ -89,15 +121,16 @@ fn nearest<'w>(word: &str, right: &[&'w str]) -> Option<&'w str> {
 }
 
 /// A table whose keys are checked.
-pub(super) struct Section<'t> {
+#[derive(Debug, Clone)]
+pub struct Section<'t> {
     table: &'t DeTable<'t>,
     /// Where it begins.
-    pub(super) at: At,
+    pub at: At,
 }
 
 impl<'t> Section<'t> {
     /// The table, with an error for each key that it may not have.
-    pub(super) fn new(
+    pub fn new(
         table: &'t DeTable<'t>,
         at: At,
         keys: &[&str],
@@ -112,12 +145,14 @@ impl<'t> Section<'t> {
         Section { table, at }
     }
 
-    pub(super) fn get(&self, key: &str) -> Option<&'t Spanned<DeValue<'t>>> {
+    /// The value of a key.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&'t Spanned<DeValue<'t>>> {
         self.table.get(key)
     }
 
     /// The tables of a list of tables.
-    pub(super) fn sections(
+    pub fn sections(
         &self,
         key: &str,
         keys: &[&str],
@@ -139,13 +174,13 @@ impl<'t> Section<'t> {
     }
 
     /// A text, on one line.
-    pub(super) fn text(&self, key: &str, errors: &mut Errors<'_>) -> Option<Spanned<&'t str>> {
+    pub fn text(&self, key: &str, errors: &mut Errors<'_>) -> Option<Spanned<&'t str>> {
         let value = self.get(key)?;
         text_of(key, value, errors).map(|text| Spanned::new(value.span(), text))
     }
 
     /// A whole number in a range.
-    pub(super) fn number(
+    pub fn number(
         &self,
         key: &str,
         range: RangeInclusive<u32>,
@@ -156,7 +191,7 @@ impl<'t> Section<'t> {
     }
 
     /// A value that must be there.
-    pub(super) fn required<T>(
+    pub fn required<T>(
         &self,
         key: &str,
         value: Option<T>,
@@ -171,7 +206,7 @@ impl<'t> Section<'t> {
 }
 
 /// A text on one line; `what` names it.
-pub(super) fn text_of<'t>(
+pub fn text_of<'t>(
     what: &str,
     value: &'t Spanned<DeValue<'t>>,
     errors: &mut Errors<'_>,
@@ -188,7 +223,7 @@ pub(super) fn text_of<'t>(
 }
 
 /// A whole number in a range; `what` names it.
-pub(super) fn number_of(
+pub fn number_of(
     what: &str,
     value: &Spanned<DeValue<'_>>,
     range: RangeInclusive<u32>,
@@ -208,7 +243,8 @@ pub(super) fn number_of(
 }
 
 /// What a value is, for a message.
-fn kind(value: &Spanned<DeValue<'_>>) -> &'static str {
+#[must_use]
+pub fn kind(value: &Spanned<DeValue<'_>>) -> &'static str {
     match value.get_ref() {
         DeValue::String(_) => "a text",
         DeValue::Integer(_) => "a number",

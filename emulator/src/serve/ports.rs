@@ -1,0 +1,208 @@
+//! What endpoints are made of: who reads them, and how they are written to.
+
+use std::cell::RefCell;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+use std::time::Duration;
+
+use k485_link::{Clock, GarblingPty, Link, memory};
+use k485_proto::record::Time;
+use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, WriteHalf};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::task::spawn_local;
+
+use super::watch;
+use crate::bus::EndpointId;
+
+/// Bytes of one read.
+const CHUNK: usize = 4096;
+/// How far a talker may be ahead of the wire.
+const AHEAD: Duration = Duration::from_millis(20);
+/// Messages that wait for a slow reader inside the process.
+const WAITING: usize = 256;
+
+/// What a port tells the server.
+pub(super) enum Input {
+    /// Somebody says something.
+    Bytes { endpoint: EndpointId, bytes: Vec<u8>, at: Time },
+    /// A TCP client.
+    Joined(TcpStream),
+    /// The other end is gone.
+    Left { endpoint: EndpointId, why: Option<io::Error> },
+}
+
+/// Where the others are heard.
+pub(super) enum Outlet {
+    Pty(Rc<RefCell<GarblingPty>>),
+    Tcp(OwnedWriteHalf),
+    Serial(Rc<AsyncFd<OwnedFd>>),
+    Duplex(Sender<Vec<u8>>),
+    Tap(memory::End),
+}
+
+impl Outlet {
+    /// Says it there. A bus waits for nobody: what is not taken is lost.
+    pub(super) fn say(&mut self, bytes: &[u8]) {
+        match self {
+            Outlet::Pty(pty) => drop(pty.borrow_mut().write_all(bytes)),
+            Outlet::Tcp(stream) => drop(stream.try_write(bytes)),
+            Outlet::Serial(fd) => drop(rustix::io::write(fd.get_ref(), bytes)),
+            Outlet::Duplex(sender) => drop(sender.try_send(bytes.to_vec())),
+            Outlet::Tap(end) => drop(end.send(bytes)),
+        }
+    }
+}
+
+/// Tells the server what somebody says, at most as fast as the wire.
+#[derive(Clone)]
+pub(super) struct Mouth {
+    pub(super) endpoint: EndpointId,
+    pub(super) inputs: Sender<Input>,
+    pub(super) clock: Clock,
+    /// What a byte takes, in ns; 0 where it takes none.
+    pub(super) byte: i64,
+}
+
+impl Mouth {
+    /// Whether the server is still there.
+    async fn say(&self, bytes: &[u8], free: &mut Time) -> bool {
+        let at = self.clock.now();
+        let input = Input::Bytes { endpoint: self.endpoint, bytes: bytes.to_vec(), at };
+        if self.inputs.send(input).await.is_err() {
+            return false;
+        }
+        free.0 = free.0.max(at.0).saturating_add(self.byte.saturating_mul(bytes.len() as i64));
+        let ahead = u64::try_from(free.since(at)).unwrap_or(0);
+        if let Some(wait) = Duration::from_nanos(ahead).checked_sub(AHEAD) {
+            tokio::time::sleep(wait).await;
+        }
+        true
+    }
+
+    async fn left(&self, why: Option<io::Error>) {
+        let _ = self.inputs.send(Input::Left { endpoint: self.endpoint, why }).await;
+    }
+}
+
+/// Hears a pseudo-terminal. It is never gone: who closes it may open it again.
+pub(super) fn pty(pty: GarblingPty, mouth: Mouth) -> io::Result<Outlet> {
+    let fd = watch(pty.as_fd().try_clone_to_owned()?)?;
+    let pty = Rc::new(RefCell::new(pty));
+    let reader = Rc::clone(&pty);
+    spawn_local(async move {
+        let (mut buf, mut free) = (vec![0; CHUNK * 10], Time(0));
+        loop {
+            let read = fd.readable().await.and_then(|mut ready| {
+                match ready.try_io(|_| reader.borrow_mut().read(&mut buf)) {
+                    Ok(read) => read,
+                    Err(_would_block) => Ok(0),
+                }
+            });
+            match read {
+                Ok(0) => {}
+                Ok(n) if mouth.say(&buf[..n], &mut free).await => {}
+                Ok(_) => return,
+                Err(error) => return mouth.left(Some(error)).await,
+            }
+        }
+    });
+    Ok(Outlet::Pty(pty))
+}
+
+/// Hears a serial port.
+pub(super) fn serial(fd: OwnedFd, mouth: Mouth) -> io::Result<Outlet> {
+    let fd = Rc::new(watch(fd)?);
+    let reader = Rc::clone(&fd);
+    spawn_local(async move {
+        let (mut buf, mut free) = (vec![0; CHUNK], Time(0));
+        loop {
+            let read = reader.readable().await.and_then(|mut ready| {
+                match ready.try_io(|fd| Ok(rustix::io::read(fd.get_ref(), &mut buf)?)) {
+                    Ok(Ok(0)) => Err(io::ErrorKind::UnexpectedEof.into()),
+                    Ok(read) => read,
+                    Err(_would_block) => Ok(0),
+                }
+            });
+            match read {
+                Ok(0) => {}
+                Ok(n) if mouth.say(&buf[..n], &mut free).await => {}
+                Ok(_) => return,
+                Err(error) => return mouth.left(Some(error)).await,
+            }
+        }
+    });
+    Ok(Outlet::Serial(fd))
+}
+
+/// Waits for TCP clients.
+pub(super) fn listen(listener: TcpListener, inputs: Sender<Input>) {
+    spawn_local(async move {
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    let _ = stream.set_nodelay(true);
+                    if inputs.send(Input::Joined(stream)).await.is_err() {
+                        return;
+                    }
+                }
+                // Too many descriptors, or a client that was gone at once.
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        }
+    });
+}
+
+/// Hears a TCP client.
+pub(super) fn tcp(stream: TcpStream, mouth: Mouth) -> Outlet {
+    let (reader, writer) = stream.into_split();
+    spawn_local(hear_tcp(reader, mouth));
+    Outlet::Tcp(writer)
+}
+
+async fn hear_tcp(mut stream: OwnedReadHalf, mouth: Mouth) {
+    let (mut buf, mut free) = (vec![0; CHUNK], Time(0));
+    loop {
+        match stream.read(&mut buf).await {
+            Ok(n) if n > 0 => {
+                if !mouth.say(&buf[..n], &mut free).await {
+                    return;
+                }
+            }
+            // A client that ends or fails is gone; that is nobody's failure.
+            _ => return mouth.left(None).await,
+        }
+    }
+}
+
+/// Hears somebody inside the process.
+pub(super) fn duplex(stream: DuplexStream, mouth: Mouth) -> Outlet {
+    let (mut reader, writer) = tokio::io::split(stream);
+    let (sender, waiting) = channel(WAITING);
+    spawn_local(say_duplex(writer, waiting));
+    spawn_local(async move {
+        let (mut buf, mut free) = (vec![0; CHUNK], Time(0));
+        loop {
+            match reader.read(&mut buf).await {
+                Ok(n) if n > 0 => {
+                    if !mouth.say(&buf[..n], &mut free).await {
+                        return;
+                    }
+                }
+                _ => return mouth.left(None).await,
+            }
+        }
+    });
+    Outlet::Duplex(sender)
+}
+
+async fn say_duplex(mut writer: WriteHalf<DuplexStream>, mut waiting: Receiver<Vec<u8>>) {
+    while let Some(bytes) = waiting.recv().await {
+        if writer.write_all(&bytes).await.is_err() {
+            return;
+        }
+    }
+}
