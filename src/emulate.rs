@@ -160,8 +160,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let endpoints = Endpoints { pty: &args.pty, tcp: &args.tcp, serial }.open(&mut server)?;
     let _file = args.toolhead_file.as_deref().map(toolhead::ToolheadFile::new).transpose()?;
     if let Some(file) = &_file {
-        let mut keep = file.keeper();
-        server.on_toolhead(move |filament| keep(filament));
+        let keep = file.keeper();
+        server.on_toolhead(keep);
     }
     if let Some(program) = &args.on_toolhead {
         let mut run = toolhead::runner(program)?;

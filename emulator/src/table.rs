@@ -88,7 +88,7 @@ pub trait Value: Sized {
     fn write(&self) -> Option<String>;
 }
 
-/// What [`table!`] declares.
+/// What the macro `table!` declares.
 pub trait Table: Default + PartialEq {
     /// Its declaration.
     fn info() -> &'static Info;

@@ -2,6 +2,7 @@ use super::*;
 use crate::dialect::K2;
 use crate::host;
 use crate::message::kind::hex_bytes;
+use alloc::borrow::ToOwned;
 use proptest::prelude::*;
 
 const MS: i64 = Time::MILLISECOND;
