@@ -318,6 +318,9 @@ impl Bus {
                 self.wire.talk(who, bytes, at);
             }
             hands.extend(spoiled.hands(self.now, &self.world));
+            for (unit, until) in spoiled.busy() {
+                self.world.keep_busy(unit, until);
+            }
         }
         if let Some(auto) = &mut self.auto {
             hands.extend(auto.due(self.now, &self.world));

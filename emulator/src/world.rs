@@ -417,6 +417,13 @@ impl World {
         Ok(())
     }
 
+    /// A box, by its place, is at work until then: it reads what it hears only when it is done.
+    pub(crate) fn keep_busy(&mut self, unit: usize, until: Time) {
+        if let (Some((device, _)), _) = self.box_of(unit) {
+            device.keep_busy(until);
+        }
+    }
+
     fn box_of(&mut self, unit: usize) -> (Option<(&mut BoxDevice, bool)>, &mut Plant) {
         let device = self.players.iter_mut().find_map(|player| match player {
             Player::Box { device, unit: place, plugged } if *place == unit => {

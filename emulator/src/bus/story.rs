@@ -69,6 +69,8 @@ pub(super) struct Spoiled {
     last: [Talker; 2],
     /// When boxes that are off come back.
     back: Vec<(Time, usize)>,
+    /// Boxes that are at work from now on, by their place, and until when.
+    busy: Vec<(usize, Time)>,
 }
 
 /// Nobody: what a fault says by itself.
@@ -76,7 +78,7 @@ const NOBODY: Talker = Talker::Endpoint(EndpointId(usize::MAX));
 
 impl Spoiled {
     pub(super) fn new(faults: Faults) -> Spoiled {
-        Spoiled { faults, last: [NOBODY; 2], back: Vec::new() }
+        Spoiled { faults, last: [NOBODY; 2], back: Vec::new(), busy: Vec::new() }
     }
 
     /// What becomes of what somebody says now: who says what, and when.
@@ -109,9 +111,13 @@ impl Spoiled {
         self.faults.next_event().into_iter().chain(back).min()
     }
 
-    /// What befalls devices now, as hands. Being offline or busy is a plug that is out for a while
-    /// only where nothing but a start can follow; else the faults themselves keep what is said from
-    /// the device.
+    /// The boxes that were found to be busy, by their place, and until when.
+    pub(super) fn busy(&mut self) -> Vec<(usize, Time)> {
+        std::mem::take(&mut self.busy)
+    }
+
+    /// What befalls devices now, as hands. What is said to a device that is offline the faults
+    /// themselves keep from it.
     pub(super) fn hands(&mut self, now: Time, world: &World) -> Vec<Hand> {
         let mut hands = Vec::new();
         for Effect { device, what, .. } in self.faults.effects() {
@@ -126,7 +132,10 @@ impl Spoiled {
                         hands.push(Hand::Unplug { unit: unit + 1 });
                         self.back.push((Time(now.0.saturating_add(ns)), unit + 1));
                     }
-                    Befalls::Busy { .. } | Befalls::Offline { .. } => {}
+                    Befalls::Busy { ns } => {
+                        self.busy.push((unit, Time(now.0.saturating_add(ns))));
+                    }
+                    Befalls::Offline { .. } => {}
                 }
             }
         }

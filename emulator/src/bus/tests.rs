@@ -243,3 +243,24 @@ fn a_scene_acts_on_what_the_bus_carries_and_faults_spoil_it() {
         bus.faults().unwrap().counts().map(|(_, counts)| counts.struck).collect();
     assert_eq!(struck, [1]);
 }
+
+#[test]
+fn a_busy_box_answers_when_it_is_done() {
+    use crate::scene::Scene;
+    use k485_proto::dialect::K2;
+
+    let text = "[[box]]\naddress = 1\n\
+        [[fault]]\nkind = \"busy\"\nwhen = \"func==0x05 && request\"\ntime = \"800ms\"\n";
+    let scene = Scene::from_toml(text, &K2).unwrap();
+    let mut bus = Bus::new(scene.build(Time(0)), scene.bus()).with_faults(scene.faults());
+    let host = bus.connect();
+    bus.say(host, &frame(1, 0xff, 0x05, &[]), ms(1000));
+    bus.advance(ms(1700));
+    assert!(bus.heard().is_empty(), "it is at work");
+    bus.advance(ms(1900));
+    assert_eq!(bus.heard().len(), 1, "what waited is answered");
+    // Another request is answered at once again.
+    bus.say(host, &ONLINE, ms(3000));
+    bus.advance(ms(3050));
+    assert_eq!(bus.heard().len(), 1);
+}

@@ -54,6 +54,8 @@ pub struct BoxDevice {
     slots: Thread,
     /// What arrived while the bus thread was at work.
     line: VecDeque<u8>,
+    /// Until when nothing is read, since a fault keeps it at work.
+    busy: Option<Time>,
     /// When A1 will be answered.
     introduction: Option<Time>,
     said: Vec<Said>,
@@ -74,6 +76,7 @@ impl BoxDevice {
             bus: Thread::default(),
             slots: Thread::default(),
             line: VecDeque::new(),
+            busy: None,
             introduction: None,
             said: Vec::new(),
             moving: false,
@@ -109,6 +112,11 @@ impl BoxDevice {
         self.machine.config.climate = climate;
     }
 
+    /// The box is at work until then, whatever it is: what arrives waits in the line's buffer.
+    pub fn keep_busy(&mut self, until: Time) {
+        self.busy = self.busy.max(Some(until));
+    }
+
     /// The box is switched off and on: no address, no error, no motion.
     pub fn reset(&mut self, at: Time, plant: &mut Plant) {
         self.advance(at, plant);
@@ -130,6 +138,7 @@ impl BoxDevice {
         self.slots = Thread::default();
         self.line.clear();
         self.introduction = None;
+        self.busy = None;
     }
 
     /// Runs the threads that are due and what follows from them, at `self.now`.
@@ -171,7 +180,8 @@ impl BoxDevice {
 
     /// Reads what waits on the line, until a request needs time.
     fn read_line(&mut self, plant: &mut Plant) {
-        while !self.bus.is_working() && !self.machine.reboot {
+        self.busy = self.busy.filter(|until| *until > self.now);
+        while self.busy.is_none() && !self.bus.is_working() && !self.machine.reboot {
             let Some(byte) = self.line.pop_front() else { return };
             self.receiver.loader = self.machine.in_loader(self.now);
             self.receiver.gap_ms = self.machine.config.timings.byte_gap;
@@ -182,7 +192,7 @@ impl BoxDevice {
     }
 
     fn due(&self) -> Option<Time> {
-        let threads = [self.bus.wake(), self.slots.wake(), self.introduction];
+        let threads = [self.bus.wake(), self.slots.wake(), self.introduction, self.busy];
         let mut due = threads.into_iter().flatten().min();
         let machine = self.machine.next_event(self.now, self.moving);
         due = [due, machine].into_iter().flatten().min();
