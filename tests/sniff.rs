@@ -291,8 +291,8 @@ fn a_wrong_port() {
     let err = k485(["sniff", "/dev"]).failed(1);
     assert!(err.contains("a directory, not a serial port; give one of the ports in it"), "{err}");
     assert_eq!(k485(["sniff"]).code, Some(2));
-    let err = k485(["sniff", "emu:x"]).failed(2);
-    assert!(err.contains("no kind of port is called emu: a path (/dev/ttyUSB0), tcp:"), "{err}");
+    let err = k485(["sniff", "can:x"]).failed(2);
+    assert!(err.contains("no kind of port is called can: a path (/dev/ttyUSB0), tcp:"), "{err}");
     let err = k485(["sniff", "tcp:printer"]).failed(2);
     assert!(
         err.contains("tcp:printer: the port's number is missing; write tcp:HOST:PORT"),
