@@ -69,21 +69,27 @@ pub struct World {
     extrusion: Option<Time>,
     /// What the toolhead's sensor shows, whatever is there.
     toolhead: Option<bool>,
+    /// Whether the boxes have looked at what is there.
+    begun: bool,
 }
 
 impl World {
-    /// A world with these boxes, without filament. The seed is for all of their chance. Each
-    /// [`BoxConfig::unit`] is set to the box's place.
+    /// A world with these boxes, without filament, all switched on now. The seed is for all of their
+    /// chance. Each [`BoxConfig::unit`] is set to the box's place.
+    ///
+    /// What hands do ([`World::act`]) before the world is first advanced, or hears something, the boxes
+    /// find at their start: they preload only filament that is put in later.
     #[must_use]
     pub fn new(now: Time, boxes: Vec<BoxConfig>, seed: u64) -> World {
         let mut rng = Rng::new(seed);
         let plant = Plant::new(now, boxes.len());
         let place = |(unit, config): (usize, BoxConfig)| {
-            let device = Box::new(BoxDevice::new(BoxConfig { unit, ..config }, rng.next_u64()));
+            let config = BoxConfig { unit, power_on: now, ..config };
+            let device = Box::new(BoxDevice::new(config, rng.next_u64()));
             Player::Box { device, unit, plugged: true }
         };
         let players = boxes.into_iter().enumerate().map(place).collect();
-        World { now, plant, players, rng, extrusion: None, toolhead: None }
+        World { now, plant, players, rng, extrusion: None, toolhead: None, begun: false }
     }
 
     /// Adds a motor.
@@ -174,6 +180,7 @@ impl World {
 
     /// Does all that is due until `to`. An earlier time is taken for the latest.
     pub fn advance(&mut self, to: Time) {
+        self.begun = true;
         let to = to.max(self.now);
         while let Some(end) = self.extrusion.filter(|end| *end <= to) {
             self.run(end);
@@ -215,7 +222,9 @@ impl World {
     /// It cannot be done; nothing has changed then.
     pub fn act(&mut self, hand: &Hand) -> Result<(), HandError> {
         self.apply(hand)?;
-        self.run(self.now);
+        if self.begun {
+            self.run(self.now);
+        }
         Ok(())
     }
 

@@ -39,7 +39,9 @@ pub struct BoxConfig {
     pub climate: Option<Climate>,
     /// The parts that fail: EEPROM, humidity sensor, wheel, buffer, left and right tag reader.
     pub failed: [bool; 6],
-    /// Whether filament that is put in is preloaded and its tag read.
+    /// Whether filament that is put in is preloaded and its tag read. What is there at the box's start
+    /// was not put in: whether the real firmware works such slots was not seen (all that was observed
+    /// was put in later), and its host has them worked by 0D when it wants that.
     pub preload: bool,
     /// How long things take.
     pub timings: Timings,
