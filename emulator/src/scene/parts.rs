@@ -188,7 +188,7 @@ table! {
         numbers: [f64; 10] = [0.0; 10];
         /// What GET reads as counters 11 and 12.
         counters: [u32; 2] = [0; 2];
-        /// Parameters in its flash; all others are zero.
+        /// Parameters in its flash; all others are as in the vendor's host.
         params as "param": Vec<ParamScene> = Vec::new();
     }
 }
