@@ -40,6 +40,8 @@ use task::{Io, Thread};
 
 /// How many bytes wait while a motion runs; more are lost.
 const LINE_BUFFER: usize = 512;
+/// How long without a valid frame the host counts as lost.
+const HOST_LOST: i64 = 60 * Time::SECOND;
 
 /// A filament box on the bus and in a plant.
 #[derive(Debug, Clone)]
@@ -58,6 +60,8 @@ pub struct BoxDevice {
     busy: Option<Time>,
     /// When A1 will be answered.
     introduction: Option<Time>,
+    /// When a valid frame to the box was last heard.
+    host: Option<Time>,
     said: Vec<Said>,
     /// Whether the plant moved when it was last looked at.
     moving: bool,
@@ -78,6 +82,7 @@ impl BoxDevice {
             line: VecDeque::new(),
             busy: None,
             introduction: None,
+            host: None,
             said: Vec::new(),
             moving: false,
         }
@@ -99,6 +104,13 @@ impl BoxDevice {
     #[must_use]
     pub fn error(&self) -> u8 {
         self.machine.error
+    }
+
+    /// Whether the box has heard no valid frame to it for a minute, or none at all. Its lights show that,
+    /// and nothing else: it answers as before.
+    #[must_use]
+    pub fn misses_host(&self) -> bool {
+        self.host.is_none_or(|heard| self.now.since(heard) >= HOST_LOST)
     }
 
     /// What the box was made of.
@@ -138,6 +150,7 @@ impl BoxDevice {
         self.slots = Thread::default();
         self.line.clear();
         self.introduction = None;
+        self.host = None;
         self.busy = None;
     }
 

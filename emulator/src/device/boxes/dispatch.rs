@@ -20,6 +20,8 @@ const PARAMS: u8 = 0x01;
 const CRC: u8 = 0x02;
 /// STATE_ERR.
 const STATE: u8 = 0x03;
+/// RETRUDE_ERR3: no slot is named, and several are in the hub.
+const SEVERAL: u8 = 0x15;
 /// RETRUDE_ERR4: no filament where some should be.
 const NO_FILAMENT: u8 = 0x16;
 
@@ -55,6 +57,9 @@ fn single(slots: SlotSet) -> Option<usize> {
 impl BoxDevice {
     /// Executes a frame that was heard.
     pub(super) fn dispatch(&mut self, heard: &Heard, plant: &mut Plant) {
+        if heard.crc_ok {
+            self.host = Some(self.now);
+        }
         if self.machine.in_loader(self.now) {
             if heard.crc_ok && !self.manage(heard) {
                 self.load(heard);
@@ -387,6 +392,12 @@ impl BoxDevice {
             return ok();
         }
         match stage {
+            // Stage 01 was seen to take them one after the other; that 00, which cannot, is what
+            // answers so is inferred: the firmware has this status, and no other place for it.
+            RetrudeStage::TO_BUFFER_EMPTY if slots.count_ones() > 1 => {
+                self.machine.settle(SEVERAL);
+                fail(SEVERAL)
+            }
             RetrudeStage::TO_BUFFER_EMPTY => work(Motion::Empty { slots }),
             RetrudeStage::INTO_SLOT => work(Motion::Back { slots }),
             _ => {
