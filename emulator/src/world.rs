@@ -4,6 +4,7 @@
 //! without I/O and without a clock: whoever drives it advances it to [`World::next_event`], or as
 //! far as the time has come.
 
+mod mishaps;
 mod picture;
 
 use k485_proto::address::Address;
@@ -19,6 +20,7 @@ use crate::device::rack::RackDevice;
 use crate::device::{Device, Said, advance_all};
 use crate::hand::{Buffer, Hand, HandError, Part, Sensor, Shows};
 use crate::plant::{Plant, Port, SensorFault, Spool};
+use mishaps::Mishaps;
 
 pub use picture::{BoxPicture, BufferPicture, Picture, SlotPicture};
 
@@ -71,6 +73,7 @@ pub struct World {
     toolhead: Option<bool>,
     /// Whether the boxes have looked at what is there.
     begun: bool,
+    mishaps: Mishaps,
 }
 
 impl World {
@@ -89,7 +92,8 @@ impl World {
             Player::Box { device, unit, plugged: true }
         };
         let players = boxes.into_iter().enumerate().map(place).collect();
-        World { now, plant, players, rng, extrusion: None, toolhead: None, begun: false }
+        let mishaps = Mishaps::default();
+        World { now, plant, players, rng, extrusion: None, toolhead: None, begun: false, mishaps }
     }
 
     /// Adds a motor.
@@ -172,7 +176,11 @@ impl World {
     pub fn heard_by(&mut self, bytes: &[u8], at: Time, who: impl Fn(DeviceId) -> bool) {
         self.advance(at);
         for (place, player) in self.players.iter_mut().enumerate() {
-            if let Some(device) = player.live_mut().filter(|_| who(DeviceId(place))) {
+            let id = DeviceId(place);
+            if !who(id) || self.mishaps.keeps(id, bytes, self.now) {
+                continue;
+            }
+            if let Some(device) = player.live_mut() {
                 device.heard(bytes, self.now, &mut self.plant);
             }
         }
@@ -182,10 +190,15 @@ impl World {
     pub fn advance(&mut self, to: Time) {
         self.begun = true;
         let to = to.max(self.now);
-        while let Some(end) = self.extrusion.filter(|end| *end <= to) {
+        loop {
+            let ends = [self.extrusion, self.mishaps.next_event()];
+            let Some(end) = ends.into_iter().flatten().min().filter(|end| *end <= to) else { break };
             self.run(end);
-            self.extrusion = None;
-            self.plant.printer_mut().speed = 0.0;
+            if self.extrusion.is_some_and(|end| end <= self.now) {
+                self.extrusion = None;
+                self.plant.printer_mut().speed = 0.0;
+            }
+            self.catch_up();
         }
         self.run(to);
     }
@@ -201,7 +214,8 @@ impl World {
     #[must_use]
     pub fn next_event(&self) -> Option<Time> {
         let devices = self.players.iter().filter_map(Player::live);
-        devices.filter_map(Device::next_event).chain(self.extrusion).min()
+        let beside = [self.extrusion, self.mishaps.next_event()];
+        devices.filter_map(Device::next_event).chain(beside.into_iter().flatten()).min()
     }
 
     /// Takes what the devices said since the last call, in order of time.
@@ -209,8 +223,11 @@ impl World {
         let mut all = Vec::new();
         for (place, player) in self.players.iter_mut().enumerate() {
             let said = player.live_mut().map(Device::said).unwrap_or_default();
-            all.extend(said.into_iter().map(|said| (DeviceId(place), said)));
+            let id = DeviceId(place);
+            let said = said.into_iter().filter(|said| !self.mishaps.mutes(id, said.at));
+            all.extend(said.map(|said| (id, said)));
         }
+        self.mishaps.forget(self.now);
         all.sort_by_key(|(_, said)| said.at);
         all
     }
@@ -424,13 +441,6 @@ impl World {
             self.plant.path_mut(unit).stop();
         }
         Ok(())
-    }
-
-    /// A box, by its place, is at work until then: it reads what it hears only when it is done.
-    pub(crate) fn keep_busy(&mut self, unit: usize, until: Time) {
-        if let (Some((device, _)), _) = self.box_of(unit) {
-            device.keep_busy(until);
-        }
     }
 
     fn box_of(&mut self, unit: usize) -> (Option<(&mut BoxDevice, bool)>, &mut Plant) {

@@ -132,10 +132,17 @@ impl BoxDevice {
     /// The box is switched off and on: no address, no error, no motion.
     pub fn reset(&mut self, at: Time, plant: &mut Plant) {
         self.advance(at, plant);
-        self.restart(plant);
+        self.restart(self.machine.config.loader_ms, plant);
     }
 
-    fn restart(&mut self, plant: &mut Plant) {
+    /// The same, and its loader runs for so many ms this time, or until it is told to start the
+    /// application.
+    pub fn reset_slowly(&mut self, at: Time, loader_ms: u32, plant: &mut Plant) {
+        self.advance(at, plant);
+        self.restart(loader_ms, plant);
+    }
+
+    fn restart(&mut self, loader_ms: u32, plant: &mut Plant) {
         plant.path_mut(self.machine.config.unit).stop();
         let mut config = self.machine.config.clone();
         config.power_on = self.now;
@@ -145,6 +152,7 @@ impl BoxDevice {
         let code = self.machine.code;
         self.machine = Machine::new(config);
         self.machine.code = code;
+        self.machine.loader_ms = loader_ms;
         self.receiver = Receiver::new(Address::UNASSIGNED);
         self.bus = Thread::default();
         self.slots = Thread::default();
@@ -186,7 +194,7 @@ impl BoxDevice {
             thread.run(&mut io);
         }
         if self.machine.reboot {
-            self.restart(plant);
+            self.restart(self.machine.config.loader_ms, plant);
         }
         self.moving = plant.is_moving();
     }

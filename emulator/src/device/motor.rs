@@ -140,7 +140,7 @@ impl MotorDevice {
     }
 
     /// Starts again: working memory out of flash, nothing latched.
-    fn restart(&mut self) {
+    pub fn restart(&mut self) {
         self.memory.clone_from(&self.flash);
         (self.errors, self.warnings, self.stall_mode) = (0, 0, 0);
         self.enabled = true;
