@@ -20,6 +20,7 @@ mod preload;
 mod receiver;
 mod task;
 mod unload;
+mod variant;
 
 #[cfg(test)]
 mod tests;
@@ -29,7 +30,7 @@ use std::collections::VecDeque;
 use k485_proto::address::Address;
 use k485_proto::record::Time;
 
-pub use config::{BoxConfig, Climate, Timings};
+pub use config::{BoxConfig, Climate, Family, Timings};
 
 use super::{Device, Said};
 use crate::Rng;

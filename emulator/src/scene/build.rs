@@ -111,6 +111,7 @@ impl Scene {
                     }
                 },
             },
+            family: one.firmware.0.family(),
             version: one.version.map_or_else(|| one.firmware.0.version(), |version| version.0.0),
             serial: match &one.serial {
                 Some(serial) => serial.0.0.clone(),
