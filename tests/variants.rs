@@ -21,8 +21,9 @@ struct Talk {
 
 impl Talk {
     fn new(firmware: &str) -> Talk {
-        let text =
-            format!("[bus]\nfast = true\n[[box]]\naddress = 1\nfirmware = \"{firmware}\"\nA = {{}}\n");
+        let text = format!(
+            "[bus]\nfast = true\n[[box]]\naddress = 1\nfirmware = \"{firmware}\"\nA = {{}}\n"
+        );
         let scene = Scene::from_toml(&text, &K2).expect("a scene");
         Talk { bus: Bus::new(scene.build(Time(0)), scene.bus()), now: Time(0), wire: Vec::new() }
     }
@@ -80,7 +81,9 @@ fn replies(lines: &[Value], function: &str) -> Vec<String> {
     let own = responses.filter(|response| response["function"] == function);
     let told = |response: &Value| {
         let fields = response["fields"].as_object().expect("fields");
-        let names = fields.keys().filter(|name| !["_name", "_set", "_mask"].iter().any(|end| name.ends_with(end)));
+        let names = fields
+            .keys()
+            .filter(|name| !["_name", "_set", "_mask"].iter().any(|end| name.ends_with(end)));
         let names: Vec<&str> = names.map(String::as_str).collect();
         let [form, status] = ["form", "status_name"].map(|key| response[key].as_str().expect(key));
         format!("{form} {status} {}", names.join(" ")).trim_end().to_owned()

@@ -192,7 +192,9 @@ impl World {
         let to = to.max(self.now);
         loop {
             let ends = [self.extrusion, self.mishaps.next_event()];
-            let Some(end) = ends.into_iter().flatten().min().filter(|end| *end <= to) else { break };
+            let Some(end) = ends.into_iter().flatten().min().filter(|end| *end <= to) else {
+                break;
+            };
             self.run(end);
             if self.extrusion.is_some_and(|end| end <= self.now) {
                 self.extrusion = None;

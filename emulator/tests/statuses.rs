@@ -97,12 +97,9 @@ fn dark(text: &str, sensor: Sensor) -> Hand {
 #[test]
 fn what_is_asked_wrongly() {
     let mut bench = Bench::new();
-    for (bare, status) in [
-        ("0103ff0f", 0x01),
-        ("0105ff060101", 0x01),
-        ("0104ff12ff", 0x01),
-        ("0106ff10030000", 0x01),
-    ] {
+    for (bare, status) in
+        [("0103ff0f", 0x01), ("0105ff060101", 0x01), ("0104ff12ff", 0x01), ("0106ff10030000", 0x01)]
+    {
         assert_eq!(bench.ask(bare), status, "{bare}");
     }
     bench.hear("0103ff0a", 1);

@@ -33,6 +33,9 @@ impl Story {
 
     /// The bus carried these bytes; the direction is that of whoever talked alone.
     pub(super) fn heard(&mut self, mut bytes: &[u8], dir: Option<Direction>, at: Time) {
+        if dir == Some(Direction::Request) {
+            self.timeline.begin(at);
+        }
         let mut records = Vec::new();
         if at.since(self.last) > SILENCE {
             while let Some(span) = self.deframer.idle() {

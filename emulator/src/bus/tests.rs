@@ -290,7 +290,9 @@ fn replies(bus: &mut Bus, ears: [EndpointId; 2], said: &[u8], at: i64, wait: i64
 
 #[test]
 fn who_is_offline_hears_nothing_that_goes_to_all_either() {
-    let mut bus = with_fault("kind = \"offline\"\ntime = \"5s\"\ndevice = \"unassigned\"\nafter = 1\ntimes = 1\n");
+    let mut bus = with_fault(
+        "kind = \"offline\"\ntime = \"5s\"\ndevice = \"unassigned\"\nafter = 1\ntimes = 1\n",
+    );
     // The box has lost its address: only FE and its number are left to it.
     bus.act(&Hand::Reset { unit: 1 }, ms(500)).unwrap();
     let ears = [bus.connect(), bus.connect()];
@@ -308,7 +310,8 @@ fn who_is_offline_hears_nothing_that_goes_to_all_either() {
 
 #[test]
 fn a_box_that_starts_slowly_is_in_its_loader() {
-    let mut bus = with_fault("kind = \"slow_boot\"\nwhen = \"addr==box1\"\ntime = \"3s\"\ntimes = 1\n");
+    let mut bus =
+        with_fault("kind = \"slow_boot\"\nwhen = \"addr==box1\"\ntime = \"3s\"\ntimes = 1\n");
     let ears = [bus.connect(), bus.connect()];
     let state = frame(1, 0xff, 0x0a, &[]);
     assert!(replies(&mut bus, ears, &state, 1_000, 100).is_empty(), "it starts anew");
@@ -337,7 +340,8 @@ fn other_devices_are_reset_and_busy_too() {
     assert_eq!(replies(&mut bus, ears, &errors, 1_000, 100)[0][5], 4);
     assert_eq!(replies(&mut bus, ears, &errors, 2_000, 100)[0][5], 0, "nothing is latched");
 
-    let mut bus = with_fault("kind = \"busy\"\nwhen = \"addr==motor1\"\ntime = \"1s\"\ntimes = 1\n");
+    let mut bus =
+        with_fault("kind = \"busy\"\nwhen = \"addr==motor1\"\ntime = \"1s\"\ntimes = 1\n");
     let ears = [bus.connect(), bus.connect()];
     assert!(replies(&mut bus, ears, &errors, 1_000, 900).is_empty());
     bus.advance(ms(2_100));

@@ -24,8 +24,7 @@ const CUTTER_OPEN: u8 = 0;
 impl Machine {
     /// Whether the box works at something that a request has to wait for.
     fn at_work(&self) -> bool {
-        self.working.is_some()
-            || matches!(self.state, BoxState::PRELOADING | BoxState::WRAPPING)
+        self.working.is_some() || matches!(self.state, BoxState::PRELOADING | BoxState::WRAPPING)
     }
 
     /// The status of a request that the box's state forbids.
