@@ -20,12 +20,15 @@
 mod alarm;
 mod ports;
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::task::Poll;
 
 use k485_link::{Clock, GarblingPty, OpenError, Wires, memory};
+use k485_proto::record::Time;
 use tokio::io::unix::AsyncFd;
 use tokio::io::{DuplexStream, Interest};
 use tokio::net::TcpListener;
@@ -38,7 +41,7 @@ use crate::bus::{Bus, EndpointId, Tally};
 use crate::hand::{Hand, HandError};
 use crate::world::Picture;
 use alarm::Alarm;
-use ports::{Input, Mouth, Outlet};
+use ports::{Input, Mouth, Outlet, Tty};
 
 /// Reads that wait for the bus.
 const WAITING: usize = 64;
@@ -142,6 +145,7 @@ struct Running {
     clients: usize,
     clock: Clock,
     byte: i64,
+    buf: Vec<u8>,
 }
 
 impl Server {
@@ -256,13 +260,15 @@ impl Server {
         let config = self.bus.config();
         let byte = if config.fast { 0 } else { 10_000_000_000 / i64::from(config.baud.max(1)) };
         let (outlets, clock) = (Vec::new(), self.clock);
-        let mut running = Running { inputs, outlets, clients: 0, clock, byte };
+        let buf = vec![0; ports::CHUNK * 10];
+        let mut running = Running { inputs, outlets, clients: 0, clock, byte, buf };
         for (name, port) in std::mem::take(&mut self.ports) {
             running.open(name, port, &mut self.bus)?;
         }
         loop {
             self.bus.advance(self.clock.now());
             self.hand_out(&mut running);
+            let due = [self.bus.next_event(), running.held_until()].into_iter().flatten().min();
             tokio::select! {
                 biased;
                 Some(command) = self.commands.recv() => {
@@ -271,7 +277,8 @@ impl Server {
                     }
                 }
                 Some(input) = heard.recv() => running.take(input, &mut self.bus)?,
-                woken = alarm.wait(self.bus.next_event()) => woken.map_err(system("wait"))?,
+                (endpoint, read) = running.hear() => running.took(endpoint, read, &mut self.bus)?,
+                woken = alarm.wait(due) => woken.map_err(system("wait"))?,
             }
         }
     }
@@ -314,11 +321,14 @@ impl Running {
             return Ok(());
         }
         let endpoint = bus.connect();
-        let mouth = self.mouth(endpoint);
         let outlet = match port {
-            Port::Pty(pty) => ports::pty(pty, mouth).map_err(system("watch a pseudo-terminal"))?,
-            Port::Serial(fd) => ports::serial(fd, mouth).map_err(system("watch a serial port"))?,
-            Port::Duplex(stream) => ports::duplex(stream, mouth),
+            Port::Pty(pty) => {
+                Outlet::Tty(Tty::pty(pty).map_err(system("watch a pseudo-terminal"))?)
+            }
+            Port::Serial(fd) => {
+                Outlet::Tty(Tty::serial(fd).map_err(system("watch a serial port"))?)
+            }
+            Port::Duplex(stream) => ports::duplex(stream, self.mouth(endpoint)),
             Port::Tap(end) => Outlet::Tap(end),
             Port::Tcp(_) => return Ok(()),
         };
@@ -331,6 +341,46 @@ impl Running {
             self.outlets.resize_with(endpoint.0 + 1, || None);
         }
         self.outlets[endpoint.0] = Some((name, outlet));
+    }
+
+    /// Waits until somebody says something at a terminal: where, and how many bytes of the buffer
+    /// it is.
+    async fn hear(&mut self) -> (EndpointId, io::Result<usize>) {
+        let now = self.clock.now();
+        poll_fn(|context| {
+            for (place, outlet) in self.outlets.iter_mut().enumerate() {
+                let Some((_, Outlet::Tty(tty))) = outlet else { continue };
+                if let Poll::Ready(read) = tty.poll_hear(context, &mut self.buf, now, self.byte) {
+                    return Poll::Ready((EndpointId(place), read));
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// When the first terminal is to be read again whose talker was too fast.
+    fn held_until(&self) -> Option<Time> {
+        let now = self.clock.now();
+        let ttys = self.outlets.iter().filter_map(|outlet| match outlet {
+            Some((_, Outlet::Tty(tty))) => tty.held_until(now),
+            _ => None,
+        });
+        ttys.min()
+    }
+
+    /// Somebody said so many bytes of the buffer at a terminal, or it failed.
+    fn took(
+        &mut self,
+        endpoint: EndpointId,
+        read: io::Result<usize>,
+        bus: &mut Bus,
+    ) -> Result<(), ServeError> {
+        match read {
+            Ok(n) => bus.say(endpoint, &self.buf[..n], self.clock.now()),
+            Err(error) => return self.take(Input::Left { endpoint, why: Some(error) }, bus),
+        }
+        Ok(())
     }
 
     fn take(&mut self, input: Input, bus: &mut Bus) -> Result<(), ServeError> {
