@@ -22,7 +22,10 @@ use crate::hand::{Buffer, Hand, HandError, Part, Sensor, Shows};
 use crate::plant::{Plant, Port, SensorFault, Spool};
 use mishaps::Mishaps;
 
-pub use picture::{BoxPicture, BufferPicture, Picture, SlotPicture};
+pub use picture::{
+    BoxPicture, BufferPicture, DrivePicture, GeometryPicture, KeyPicture, Picture, SlotPicture,
+    SpoolPicture, TroublePicture,
+};
 
 /// A device of a world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -218,6 +221,12 @@ impl World {
         let devices = self.players.iter().filter_map(Player::live);
         let beside = [self.extrusion, self.mishaps.next_event()];
         devices.filter_map(Device::next_event).chain(beside.into_iter().flatten()).min()
+    }
+
+    /// Whether some device is at work on an answer that somebody waits for.
+    #[must_use]
+    pub fn owes(&self) -> bool {
+        self.players.iter().filter_map(Player::live).any(Device::owes)
     }
 
     /// Takes what the devices said since the last call, in order of time.

@@ -107,6 +107,12 @@ impl BoxDevice {
         self.machine.error
     }
 
+    /// What the box tells as its odometer: mm since the last clearing, falling while filament is fed.
+    #[must_use]
+    pub fn odometer(&self) -> f32 {
+        self.machine.odometer()
+    }
+
     /// Whether the box has heard no valid frame to it for a minute, or none at all. Its lights show that,
     /// and nothing else: it answers as before.
     #[must_use]
@@ -278,6 +284,10 @@ impl Device for BoxDevice {
 
     fn next_event(&self) -> Option<Time> {
         self.due()
+    }
+
+    fn owes(&self) -> bool {
+        !self.line.is_empty() || self.introduction.is_some() || self.bus.owes()
     }
 
     fn said(&mut self) -> Vec<Said> {
