@@ -34,11 +34,14 @@ mod tests {
     #[test]
     fn every_key_of_a_status_is_explained() {
         let words = words();
-        let explained: Vec<_> = words["keys"].as_array().unwrap().iter().map(|k| &k["key"]).collect();
+        let explained: Vec<_> =
+            words["keys"].as_array().unwrap().iter().map(|k| &k["key"]).collect();
         let jam = words["statuses"].as_array().unwrap().iter().find(|s| s["code"] == 0x14).unwrap();
         assert_eq!((&jam["name"], &jam["keys"][0]), (&json!("RETRUDE_ERR2"), &json!(849)));
         for status in words["statuses"].as_array().unwrap() {
-            for key in ["keys", "context_keys"].iter().flat_map(|which| status[which].as_array().unwrap()) {
+            for key in
+                ["keys", "context_keys"].iter().flat_map(|which| status[which].as_array().unwrap())
+            {
                 assert!(explained.contains(&key), "{status}");
             }
         }

@@ -1,6 +1,6 @@
 // The controls of a box, of the printer, and of motors, belt modules and rack.
 
-import { h, attr, text, hex } from "./dom.js";
+import { h, text, hex } from "./dom.js";
 import { store, bus, boxes, currentBox, key, changed } from "./store.js";
 import { button, field, follow, group, hand, number, row, segments, toggle } from "./parts.js";
 import { spoolFields } from "./slot.js";
@@ -190,8 +190,7 @@ function rackGroup() {
   const root = group("Rack", now, ...spool.rows, row(button("Put on", put), button("Take away", () => hand("Rack: empty", { do: "rack" }))));
   const draw = (rack) => {
     root.hidden = !rack;
-    text(now, rack?.tag ? `On it: ${rack.material ?? "unknown"} ${rack.colour ?? ""}, tag ${rack.tag}` : "Nothing is on it, so it does not answer.");
-    attr(now, "title", rack?.tag ?? null);
+    text(now, rack?.tag ? `On it: tag ${rack.tag}` : "Nothing is on it, so it does not answer.");
   };
   return { root, draw };
 }
