@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use k485_proto::address::{Address, Class};
 use k485_proto::exchange::{Exchange, Observed, Outcome, Seen};
 use k485_proto::frame::Hex;
+use k485_proto::material;
 use k485_proto::message::codes::BoxState;
 use k485_proto::message::{FieldType, Message, Value};
 use k485_proto::record::Direction;
@@ -130,65 +131,62 @@ impl Portrait {
         Portrait::default()
     }
 
-    /// Takes what was seen, in its order. Whether something that is shown may have changed.
-    pub fn see(&mut self, seen: &Seen) -> bool {
+    /// Takes what was seen, in its order.
+    pub fn see(&mut self, seen: &Seen) {
         if let Some(time) = seen.time() {
             self.time = Some(time.0 as f64 / 1e9);
         }
         match seen {
             Seen::Frame(frame) => self.frame(frame),
             Seen::Exchange(exchange) => self.exchange(exchange),
-            Seen::Lone(_) | Seen::Noise(_) | Seen::Gap(_) => false,
+            Seen::Lone(_) | Seen::Noise(_) | Seen::Gap(_) => {}
         }
     }
 
-    fn exchange(&mut self, exchange: &Exchange) -> bool {
-        let Some(request) = exchange.request.as_deref() else { return false };
-        let Some(device) = self.boxes.get_mut(&request.frame().addr().0) else { return false };
+    fn exchange(&mut self, exchange: &Exchange) {
+        let Some(request) = exchange.request.as_deref() else { return };
+        let Some(device) = self.boxes.get_mut(&request.frame().addr().0) else { return };
         match exchange.outcome {
             Outcome::Timeout => {
                 device.answers = false;
                 device.stand();
             }
             Outcome::Answered => device.answers = true,
-            _ => return false,
+            _ => {}
         }
-        true
     }
 
-    fn frame(&mut self, frame: &Observed) -> bool {
+    fn frame(&mut self, frame: &Observed) {
         match frame.dir {
             Some(Direction::Request) => self.request(frame),
             Some(Direction::Response) if !frame.implausible => self.reply(frame),
-            _ => false,
+            _ => {}
         }
     }
 
     /// A stage that begins: what it moves.
-    fn request(&mut self, frame: &Observed) -> bool {
-        let Some(device) = self.boxes.get_mut(&frame.frame().addr().0) else { return false };
+    fn request(&mut self, frame: &Observed) {
+        let Some(device) = self.boxes.get_mut(&frame.frame().addr().0) else { return };
         let message = frame.message();
         let stages = ["EXTRUDE_PROCESS", "RETRUDE_PROCESS", "EXTRUDE_PROCESS_MODEL2"];
         if !stages.contains(&name(&message)) {
-            return false;
+            return;
         }
         device.name(&message);
         if let Some(slot) = device.named {
             device.slots[slot].moves = true;
         }
-        true
     }
 
-    fn reply(&mut self, frame: &Observed) -> bool {
+    fn reply(&mut self, frame: &Observed) {
         let addr = frame.frame().addr();
         let message = frame.message();
         let asked = frame.request.as_deref().map(Observed::message);
         match frame.dialect.class(addr) {
             Some(Class::Box) => self.box_reply(addr, frame, &message, asked.as_ref()),
             Some(class) => self.other_reply(addr, class, &message),
-            None => return false,
+            None => {}
         }
-        true
     }
 
     fn box_reply(
@@ -373,6 +371,8 @@ impl BoxPortrait {
                 "none" => slot.sensed_inlet(false),
                 _ => {
                     let material = part(told, "material");
+                    let named = material.as_deref().and_then(material::name);
+                    let material = named.map(str::to_owned).or(material);
                     slot.tag = material.is_some().then_some(raw);
                     let colour = part(told, "colour").and_then(|colour| rgb(&colour));
                     let serial = part(told, "serial");
@@ -436,7 +436,7 @@ fn part(value: &Value, name: &str) -> Option<String> {
 
 /// Six hex digits of a tag's colour.
 fn rgb(colour: &str) -> Option<String> {
-    let colour: k485_proto::material::Colour = colour.parse().ok()?;
+    let colour: material::Colour = colour.parse().ok()?;
     Some(colour.rgb().iter().map(|part| format!("{part:02x}")).collect())
 }
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use k485_proto::address::Address;
 use k485_proto::key::Key;
-use k485_proto::material::{Colour, TagRecord};
+use k485_proto::material::{self, Colour, TagRecord};
 use k485_proto::message::FieldType;
 use k485_proto::message::codes::BoxState;
 use k485_proto::slot::Letter;
@@ -12,7 +12,6 @@ use k485_proto::status::Status;
 
 use super::{Player, World};
 use crate::plant::{Drive, Geometry, Piece, SensorFault, Spool};
-use crate::spool::material_name;
 
 /// Everything at one moment. Lengths are in mm, the time in seconds of the world's clock.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -329,7 +328,10 @@ fn spool_of(spool: &Spool, pieces: &[Piece]) -> SpoolPicture {
     let colour = record.and_then(|record| record.colour().parse::<Colour>().ok());
     let hex = |colour: Colour| colour.rgb().iter().map(|part| format!("{part:02x}")).collect();
     SpoolPicture {
-        material: record.map(|record| material_name(record.material()).to_owned()),
+        material: record.map(|record| {
+            let code = record.material();
+            material::name(code).unwrap_or(code).to_owned()
+        }),
         colour: colour.map(hex),
         serial: record.map(|record| record.serial().to_owned()),
         length: spool.length,

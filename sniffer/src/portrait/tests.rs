@@ -68,7 +68,7 @@ fn a_box_is_what_it_told() {
     assert_eq!((&slots[1]["inlet"], &slots[1]["hub"]), (&json!(true), &json!(false)));
     assert_eq!((&slots[2]["inlet"], &slots[2]["spool"]), (&json!(false), &Json::Null));
     assert_eq!(slots[0]["tag"], "A12240276A10000010ff8800033000<b>0000000");
-    let spool = json!({"material": "000001", "colour": "ff8800", "serial": "00<b>0", "remain": 80});
+    let spool = json!({"material": "PLA", "colour": "ff8800", "serial": "00<b>0", "remain": 80});
     assert_eq!(slots[0]["spool"], spool);
     assert_eq!(portrait["buffer"], json!({"full": false, "empty": true}));
 }

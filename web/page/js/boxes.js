@@ -92,6 +92,7 @@ function pairs(root, list) {
   const now = JSON.stringify(known);
   if (root.dataset.now === now) return;
   root.dataset.now = now;
+  root.hidden = known.length === 0;
   root.replaceChildren(...known.map(([name, value]) => h("span", {}, name ? name + " " : "", h("b", {}, value))));
 }
 
@@ -144,7 +145,7 @@ function tile(unit, { slot: letter }) {
   const draw = (slot, box) => {
     picture.draw(slot);
     const there = has(slot);
-    text(material, there ? (slot.spool?.material ?? "unknown") : "empty");
+    text(material, there ? (slot.spool?.material ?? "no tag") : "empty");
     attr(material, "class", there ? "material" : "material muted");
     text(rest, remaining(slot));
     lamp(inlet, slot.inlet, slot.forced?.includes("inlet"));

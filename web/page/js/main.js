@@ -43,7 +43,7 @@ function draw() {
 function heading() {
   const state = store.state;
   const name = state?.scene?.title ?? state?.scene?.name;
-  const what = !state ? "" : state.kind === "bus" ? "a real bus, read only" : readOnly() ? "an emulated bus, read only" : name ? "" : "an emulated bus";
+  const what = !state ? "" : state.kind === "bus" ? `heard at ${state.endpoints?.[0]?.path ?? "a port"}, read only` : readOnly() ? "an emulated bus, read only" : name ? "" : "an emulated bus";
   text(title, [name, what].filter(Boolean).join(" · "));
   document.title = [name ?? (state?.kind === "bus" ? "bus" : null), "k485"].filter(Boolean).join(" · ");
 }
