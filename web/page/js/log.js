@@ -44,6 +44,8 @@ export function connect(to) {
   stream = to;
 }
 
+/** How many are shown. */
+export const length = () => ring.length;
 export const focusFilter = () => field.focus();
 export const focusRows = () => rows.root.focus();
 export const toggleFollow = () => rows.follow(!rows.follows);
