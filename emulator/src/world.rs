@@ -23,8 +23,8 @@ use crate::plant::{Plant, Port, SensorFault, Spool};
 use mishaps::Mishaps;
 
 pub use picture::{
-    BoxPicture, BufferPicture, DrivePicture, GeometryPicture, KeyPicture, Picture, SlotPicture,
-    SpoolPicture, TroublePicture,
+    BoxPicture, BufferPicture, DevicePicture, DrivePicture, GeometryPicture, KeyPicture, Picture,
+    SlotPicture, SpoolPicture, TroublePicture,
 };
 
 /// A device of a world.

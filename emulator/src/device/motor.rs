@@ -115,6 +115,12 @@ impl MotorDevice {
         }
     }
 
+    /// The protection's words: errors, warnings.
+    #[must_use]
+    pub fn protection_words(&self) -> (u32, u32) {
+        (self.errors, self.warnings)
+    }
+
     /// Sets the protection's words: bit n of the errors is key781+n, of the warnings key795+n.
     pub fn protect(&mut self, errors: Errors, warnings: Warnings) {
         self.errors = errors.0;

@@ -136,6 +136,7 @@ fn a_picture_is_plain_json() {
     let json = serde_json::to_value(bench.world.state()).unwrap();
     assert_eq!(json["boxes"][1]["address"], 2);
     assert_eq!(json["others"][0], 0x81);
+    assert_eq!(json["devices"][0]["kind"], "motor");
     assert_eq!(json["buffer"]["slack"], 10.0);
 }
 
