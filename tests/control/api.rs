@@ -55,6 +55,8 @@ fn the_bus_sees_what_is_done() {
     assert_eq!(trouble["keys"][0]["key"], "key835");
     assert!(trouble["meaning"].as_str().unwrap().contains("hub sensor"));
     bench.act(json!({ "do": "unjam", "slot": "T1A" }));
+    // The error is latched until the box is told to be idle.
+    assert_eq!(host.ask(1, 0xff, 0x04, &[0, 1]).0, 0);
     assert_eq!(host.ask(1, 0xff, 0x10, &[1, 0, 0]).0, 0);
 }
 

@@ -107,7 +107,7 @@ fn a_load_takes_no_time_where_time_is_virtual() {
     assert!(statuses.iter().all(|status| *status == 0), "{statuses:02x?}");
     // The print draws filament for a while, and an unload follows.
     host.ask(1, 0xff, 0x04, &[1, 0]);
-    bench.step(5_000);
+    bench.step(10_000);
     host.ask(1, 0xff, 0x04, &[0, 1]);
     assert_eq!(host.ask(1, 0xff, 0x11, &[1, 0]).0, 0);
     let (took, passed) = (began.elapsed(), bench.elapsed() - elapsed);
