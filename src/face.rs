@@ -14,6 +14,7 @@ use k485_web::{Backend, Config, Feed, OpenError, Server, Token};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::runtime::{Found, Note};
 use crate::view;
 
 /// Where it is found, as long as that is free; else at one of the next ports.
@@ -119,6 +120,8 @@ pub(crate) struct Face {
     server: Server,
     token: Token,
     token_file: Option<PathBuf>,
+    /// For `k485 ctl`.
+    _note: Option<Note>,
 }
 
 impl Face {
@@ -139,7 +142,11 @@ impl Face {
             Place::At(place) => open(place)?,
             Place::Usual => usual(open)?,
         };
-        Ok(Face { server, token, token_file: token_file.map(Path::to_owned) })
+        let found = Found { url: server.url(), token: token.as_str().to_owned() };
+        // It serves all the same to whoever is told the URL.
+        let note = Note::leave(&found);
+        let _note = note.map_err(|e| eprintln!("k485: k485 ctl needs --url here: {e:#}")).ok();
+        Ok(Face { server, token, token_file: token_file.map(Path::to_owned), _note })
     }
 
     /// What programs are told.
@@ -150,11 +157,6 @@ impl Face {
     /// The page's URL with the token, which browsers keep to themselves.
     pub(crate) fn page(&self) -> String {
         format!("{}#token={}", self.server.url(), self.token.as_str())
-    }
-
-    /// The token.
-    pub(crate) fn token(&self) -> &Token {
-        &self.token
     }
 }
 

@@ -191,8 +191,10 @@ impl Server {
 
     /// The bus's time stands still from now on, but for steps ([`Handle::step`]) and for requests:
     /// each takes it on to its answer, which so comes at once, however long the device works on it.
+    /// To be called before the server runs: its time begins then, so that the same requests and steps
+    /// meet the same times.
     pub fn set_virtual(&mut self) {
-        self.pace.set_virtual();
+        self.pace.set_virtual(self.bus.now());
     }
 
     /// Calls this now and whenever the toolhead's filament sensor changes, on the server's thread,

@@ -88,13 +88,18 @@ fn without_boxes_or_answers_it_says_so() {
         page.sees(".empty", "No boxes");
         fits(&mut page, &format!("{width}-empty"));
         // Before anything is told, it is loading; when nothing can be, it says why.
-        page.call("Network.setBlockedURLs", json!({ "urls": ["*/api/*"] }));
+        page.before(Some("WebSocket = class { close() {} };"));
         page.open(&emulator.page());
         page.wait("document.querySelector('.skeleton') && document.querySelector('#side').inert");
+        fits(&mut page, &format!("{width}-loading"));
+        page.before(Some(
+            "WebSocket = class { constructor() { setTimeout(() => this.onclose(), 50); } close() {} };
+             const real = fetch;
+             fetch = (url, ...rest) => (url.startsWith('api/') ? Promise.reject() : real(url, ...rest));",
+        ));
+        page.open(&emulator.page());
         page.sees("#banner", "connection to k485 is lost");
-        page.picture(&format!("{width}-loading"));
-        page.call("Network.setBlockedURLs", json!({ "urls": [] }));
-        page.sees(".empty", "No boxes");
-        page.complaints();
+        fits(&mut page, &format!("{width}-lost"));
+        page.before(None);
     }
 }
