@@ -93,7 +93,9 @@ def main():
         pages = [Page(address) for _ in range(args.pages)]
         try:
             for turn in range(args.rounds + 50):
-                for responder in responders:
+                # Each is first as often as the others: who is asked after the pause is colder.
+                first = turn % len(responders)
+                for responder in responders[first:] + responders[:first]:
                     _, took = responder.ask(REQUEST, 20)
                     # The first ones warm up.
                     if turn >= 50:

@@ -207,6 +207,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             endpoints: endpoints.clone(),
             setup: args.setup.with_seed(setup.seed),
             line: args.line.clone(),
+            from_request: args.from_request,
             rules: given,
             baud: config.baud,
             scene: Mutex::new(scene),

@@ -127,7 +127,7 @@ fn bodies_are_limited_and_must_be_json() {
 #[test]
 fn browsers_are_told_what_to_keep_to() {
     let bench = Bench::start(&[]);
-    for path in ["/", "/app.js", "/style.css", "/api/v1/state", "/nothing"] {
+    for path in ["/", "/js/main.js", "/css/base.css", "/api/v1/state", "/nothing"] {
         let head = bench.ask("GET", path, None).head;
         for header in [
             "content-security-policy: default-src 'self';",
