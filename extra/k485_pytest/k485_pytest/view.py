@@ -1,0 +1,51 @@
+"""JSON objects with their keys as attributes."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Mapping
+
+
+def view(value: Any) -> Any:
+    """A JSON value whose objects, however deep, are :class:`View`."""
+    if isinstance(value, Mapping):
+        return View({key: view(item) for key, item in value.items()})
+    if isinstance(value, list):
+        return [view(item) for item in value]
+    return value
+
+
+class View(Dict[str, Any]):
+    """A JSON object: a dict, and ``state.toolhead`` for ``state["toolhead"]``."""
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            has = ", ".join(sorted(self)) or "nothing"
+            raise AttributeError("there is no {!r} here; there is: {}".format(name, has)) from None
+
+    def box(self, number: int) -> View:
+        """Box ``number``, from 1, of a bus's state: by its place, whatever address it got."""
+        boxes = self["boxes"]
+        for box in boxes:
+            if box["box"] == number:
+                return box
+        raise LookupError("there is no box {}: this bus has {}".format(number, len(boxes)))
+
+    def slot(self, letter: str) -> View:
+        """Slot ``A`` to ``D`` of a box's state, or ``T1A`` to ``T4D`` of a bus's."""
+        if "boxes" in self:
+            number, letter = split_slot(letter)
+            return self.box(number).slot(letter)
+        for slot in self["slots"]:
+            if slot["slot"] == letter.upper():
+                return slot
+        raise LookupError("there is no slot {!r}: write A, B, C or D".format(letter))
+
+
+def split_slot(name: str) -> tuple[int, str]:
+    """``T1A`` as 1 and ``A``."""
+    text = name.upper()
+    if len(text) == 3 and text[0] == "T" and text[1] in "1234" and text[2] in "ABCD":
+        return int(text[1]), text[2]
+    raise LookupError("there is no slot {!r}: write T1A to T4D".format(name))
