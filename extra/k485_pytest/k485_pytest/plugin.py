@@ -156,4 +156,4 @@ def _log(bus: Bus, lines: int) -> str:
         return "\n".join(bus.log(lines)) or "(none)"
     # Whatever it is, the test's own failure is what must be told.
     except Exception as error:
-        return "(could not be read: {})".format(error)
+        return "(could not be read: {})".format(str(error).split("\n")[0])

@@ -48,6 +48,7 @@ class Process:
             "--token-file", str(self.folder / "token"), "--until-eof", *args,
         ]  # fmt: skip
         self._popen: Optional[subprocess.Popen[bytes]] = None
+        self._told_end = False
         try:
             self.told = self._start(start_timeout)
         except BaseException:
@@ -140,13 +141,14 @@ class Process:
         # What was seen first may be the connection's end, a moment before the process's.
         code = self.wait(2.0)
         if code is not None:
+            self._told_end = True
             return EmulatorError(self._with_stderr("k485 " + _ended(code)))
         return EmulatorError(self._with_stderr("k485 runs, but its control does not answer: {}".format(error)))
 
     def died(self) -> Optional[EmulatorError]:
-        """The error to raise if it ended by itself."""
+        """The error to raise if it ended by itself, unless :meth:`lost` has told it."""
         code = self.code()
-        return None if code is None else EmulatorError(self._with_stderr("k485 " + _ended(code)))
+        return None if code is None or self._told_end else EmulatorError(self._with_stderr("k485 " + _ended(code)))
 
     def stop(self, patience: float = 10.0) -> bool:
         """Ends it and removes its folder; whether it had to be killed. May be called again."""
