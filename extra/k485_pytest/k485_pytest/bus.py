@@ -74,7 +74,7 @@ class Bus:
         """
         body: Dict[str, Any] = {"do": do}
         body.update((name, value) for name, value in arguments.items() if value is not None)
-        return self._client.post("hands", body).state
+        return self._client.post("hands", body).state.bus
 
     def extrude(self, mm: float, speed: Optional[float] = None) -> View:
         """The extruder turns ``mm``, negative is back: at ``speed``, or else at once.
@@ -415,13 +415,13 @@ class Clock:
 
     @property
     def state(self) -> View:
-        """``time`` in seconds, ``paused``, ``speed``, ``virtual``."""
+        """``elapsed``, in seconds since the bus began, ``paused``, ``speed``, ``virtual``."""
         return self._client.get("clock")
 
     @property
     def now(self) -> float:
         """Seconds since the bus began."""
-        return self.state.time
+        return self.state.elapsed
 
     def pause(self) -> None:
         """Stops the time: nobody answers, nothing moves."""
