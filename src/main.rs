@@ -23,6 +23,7 @@ mod emulate;
 mod encode;
 mod exec;
 mod explain;
+mod face;
 mod fault_args;
 mod filter;
 mod formats;

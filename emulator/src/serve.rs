@@ -18,6 +18,8 @@
 //! ```
 
 mod alarm;
+mod handle;
+mod pace;
 mod ports;
 
 use std::io;
@@ -26,19 +28,22 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use k485_link::{Clock, GarblingPty, OpenError, Wires, memory};
+use k485_proto::record::Time;
 use tokio::io::unix::AsyncFd;
 use tokio::io::{DuplexStream, Interest};
 use tokio::net::TcpListener;
 use tokio::runtime;
-use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
-use tokio::sync::oneshot;
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::task::LocalSet;
 
 use crate::bus::{Bus, EndpointId, Tally};
-use crate::hand::{Hand, HandError};
-use crate::world::Picture;
 use alarm::Alarm;
+use handle::Command;
+use pace::Pace;
 use ports::{Input, Mouth, Outlet};
+
+pub use handle::{FaultState, Handle, Snapshot};
+pub use pace::Reading;
 
 /// Reads that wait for the bus.
 const WAITING: usize = 64;
@@ -46,6 +51,11 @@ const WAITING: usize = 64;
 const CLIENTS: usize = 64;
 /// Bytes of a stream inside the process that are sent and not read.
 const DUPLEX: usize = 64 * 1024;
+/// Bytes that were said and are not on the wire yet, as while the time stands still: who says more
+/// waits.
+const BACKLOG: usize = 64 * 1024;
+/// How far a request takes a virtual time on at most, in ns: longer than any motion of a box.
+const LONGEST: i64 = 30 * 60 * Time::SECOND;
 
 /// A port that an endpoint will be made of.
 enum Port {
@@ -54,13 +64,7 @@ enum Port {
     Serial(OwnedFd),
     Duplex(DuplexStream),
     Tap(memory::End),
-}
-
-/// What the server is told from other threads.
-enum Command {
-    Act(Hand, oneshot::Sender<Result<(), HandError>>),
-    Look(oneshot::Sender<Picture>),
-    Stop,
+    Listener(OnHeard),
 }
 
 /// Why a server ended before it was told to.
@@ -84,51 +88,16 @@ pub enum ServeError {
     },
 }
 
-/// Speaks to a server from another thread. Its calls wait for the server, a moment as a rule, and
-/// give `None` when it has ended.
-#[derive(Debug, Clone)]
-pub struct Handle(UnboundedSender<Command>);
-
-impl std::fmt::Debug for Command {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Command::Act(..) => "Act",
-            Command::Look(_) => "Look",
-            Command::Stop => "Stop",
-        })
-    }
-}
-
-impl Handle {
-    /// Does what a hand does, now.
-    #[must_use]
-    pub fn act(&self, hand: Hand) -> Option<Result<(), HandError>> {
-        let (sender, receiver) = oneshot::channel();
-        self.0.send(Command::Act(hand, sender)).ok()?;
-        receiver.blocking_recv().ok()
-    }
-
-    /// How everything is, now.
-    #[must_use]
-    pub fn picture(&self) -> Option<Picture> {
-        let (sender, receiver) = oneshot::channel();
-        self.0.send(Command::Look(sender)).ok()?;
-        receiver.blocking_recv().ok()
-    }
-
-    /// Ends the server.
-    pub fn stop(&self) {
-        let _ = self.0.send(Command::Stop);
-    }
-}
-
 /// Whoever is told what the toolhead's filament sensor shows.
 type OnToolhead = Box<dyn FnMut(bool)>;
+/// Whoever is told what was on the bus.
+type OnHeard = Box<dyn FnMut(&[u8], Time)>;
 
 /// A bus in real time.
 pub struct Server {
     bus: Bus,
     clock: Clock,
+    pace: Pace,
     ports: Vec<(String, Port)>,
     commands: UnboundedReceiver<Command>,
     handle: Handle,
@@ -141,6 +110,7 @@ struct Running {
     outlets: Vec<Option<(String, Outlet)>>,
     clients: usize,
     clock: Clock,
+    pace: Pace,
     byte: i64,
 }
 
@@ -150,7 +120,9 @@ impl Server {
     pub fn new(bus: Bus, clock: Clock) -> Server {
         let (sender, commands) = mpsc::unbounded_channel();
         let (ports, on_toolhead) = (Vec::new(), Vec::new());
-        Server { bus, clock, ports, commands, handle: Handle(sender), on_toolhead }
+        let pace = Pace::new(clock);
+        let handle = Handle::new(sender, pace.clone());
+        Server { bus, clock, pace, ports, commands, handle, on_toolhead }
     }
 
     /// Adds a pseudo-terminal, with a link file where one is given (see [`k485_link::Pty`] for its
@@ -208,6 +180,18 @@ impl Server {
         far
     }
 
+    /// Calls this with all that is on the bus and the time of its last byte, on the server's thread,
+    /// which it must not hold up.
+    pub fn on_heard(&mut self, call: impl FnMut(&[u8], Time) + 'static) {
+        self.ports.push(("listener".to_owned(), Port::Listener(Box::new(call))));
+    }
+
+    /// The bus's time stands still from now on, but for steps ([`Handle::step`]) and for requests:
+    /// each takes it on to its answer, which so comes at once, however long the device works on it.
+    pub fn set_virtual(&mut self) {
+        self.pace.set_virtual();
+    }
+
     /// Calls this now and whenever the toolhead's filament sensor changes, on the server's thread,
     /// which it must not hold up.
     pub fn on_toolhead(&mut self, mut call: impl FnMut(bool) + 'static) {
@@ -255,23 +239,30 @@ impl Server {
         let (inputs, mut heard) = mpsc::channel(WAITING);
         let config = self.bus.config();
         let byte = if config.fast { 0 } else { 10_000_000_000 / i64::from(config.baud.max(1)) };
-        let (outlets, clock) = (Vec::new(), self.clock);
-        let mut running = Running { inputs, outlets, clients: 0, clock, byte };
+        let (outlets, clock, pace) = (Vec::new(), self.clock, self.pace.clone());
+        let mut running = Running { inputs, outlets, clients: 0, clock, pace, byte };
         for (name, port) in std::mem::take(&mut self.ports) {
             running.open(name, port, &mut self.bus)?;
         }
         loop {
-            self.bus.advance(self.clock.now());
+            self.bus.advance(self.pace.now());
             self.hand_out(&mut running);
+            let due = self.bus.next_event().and_then(|due| self.pace.real(due));
+            let crowded = self.bus.waiting() > BACKLOG;
             tokio::select! {
                 biased;
-                Some(command) = self.commands.recv() => {
-                    if self.obey(command) {
-                        return Ok(());
+                Some(command) = self.commands.recv() => match command {
+                    Command::Stop => return Ok(()),
+                    Command::Do(call) => call(self),
+                },
+                Some(input) = heard.recv(), if !crowded => {
+                    running.take(input, &mut self.bus)?;
+                    if self.pace.is_virtual() {
+                        self.bus.settle(LONGEST);
+                        self.pace.jump(self.bus.now());
                     }
                 }
-                Some(input) = heard.recv() => running.take(input, &mut self.bus)?,
-                woken = alarm.wait(self.bus.next_event()) => woken.map_err(system("wait"))?,
+                woken = alarm.wait(due) => woken.map_err(system("wait"))?,
             }
         }
     }
@@ -280,31 +271,19 @@ impl Server {
     fn hand_out(&mut self, running: &mut Running) {
         for heard in self.bus.heard() {
             if let Some(Some((_, outlet))) = running.outlets.get_mut(heard.endpoint.0) {
-                outlet.say(&heard.bytes);
+                outlet.say(&heard.bytes, heard.at);
             }
         }
         for change in self.bus.toolhead_changes() {
             self.on_toolhead.iter_mut().for_each(|call| call(change.filament));
         }
     }
-
-    /// Whether that was the end.
-    fn obey(&mut self, command: Command) -> bool {
-        // Who asked may be gone by now.
-        match command {
-            Command::Act(hand, reply) => {
-                drop(reply.send(self.bus.act(&hand, self.clock.now())));
-            }
-            Command::Look(reply) => drop(reply.send(self.bus.world().state())),
-            Command::Stop => return true,
-        }
-        false
-    }
 }
 
 impl Running {
     fn mouth(&self, endpoint: EndpointId) -> Mouth {
-        Mouth { endpoint, inputs: self.inputs.clone(), clock: self.clock, byte: self.byte }
+        let (inputs, pace) = (self.inputs.clone(), self.pace.clone());
+        Mouth { endpoint, inputs, clock: self.clock, pace, byte: self.byte }
     }
 
     fn open(&mut self, name: String, port: Port, bus: &mut Bus) -> Result<(), ServeError> {
@@ -320,6 +299,7 @@ impl Running {
             Port::Serial(fd) => ports::serial(fd, mouth).map_err(system("watch a serial port"))?,
             Port::Duplex(stream) => ports::duplex(stream, mouth),
             Port::Tap(end) => Outlet::Tap(end),
+            Port::Listener(call) => Outlet::Listener(call),
             Port::Tcp(_) => return Ok(()),
         };
         self.put(endpoint, name, outlet);
@@ -335,7 +315,7 @@ impl Running {
 
     fn take(&mut self, input: Input, bus: &mut Bus) -> Result<(), ServeError> {
         match input {
-            Input::Bytes { endpoint, bytes, at } => bus.say(endpoint, &bytes, at),
+            Input::Bytes { endpoint, bytes, at } => bus.say(endpoint, &bytes, self.pace.at(at)),
             // One more than there may be is hung up on.
             Input::Joined(_) if self.clients >= CLIENTS => {}
             Input::Joined(stream) => {

@@ -87,7 +87,7 @@ class Host:
                     # The new address answers an assignment.
                     if reply[4] == func and (reply[1] == address or func == ASSIGN):
                         return reply[3], reply[5:-1]
-        raise NoReply("%02x does not answer function %02x" % (address, func))
+        raise NoReply(f"{address:02x} does not answer function {func:02x}")
 
     def call(self, address, func, data=b"", timeout=2.0):
         """DATA of a good reply; STATUS other than OK is an error."""
@@ -119,7 +119,10 @@ class Host:
 
     def lost(self):
         """Which boxes miss four questions in a row, or are somebody else by now."""
-        here = {n: any(self.manage(ONLINE, n) == known for _ in range(4)) for n, known in self.boxes.items()}
+        here = {
+            n: any(self.manage(ONLINE, n) == known for _ in range(4))
+            for n, known in self.boxes.items()
+        }
         return [n for n in here if not here[n]]
 
     def poll(self, n):

@@ -15,6 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::spawn_local;
 
+use super::pace::Pace;
 use super::watch;
 use crate::bus::EndpointId;
 
@@ -42,17 +43,19 @@ pub(super) enum Outlet {
     Serial(Rc<AsyncFd<OwnedFd>>),
     Duplex(Sender<Vec<u8>>),
     Tap(memory::End),
+    Listener(Box<dyn FnMut(&[u8], Time)>),
 }
 
 impl Outlet {
-    /// Says it there. A bus waits for nobody: what is not taken is lost.
-    pub(super) fn say(&mut self, bytes: &[u8]) {
+    /// Says there what was on the bus at `at`. A bus waits for nobody: what is not taken is lost.
+    pub(super) fn say(&mut self, bytes: &[u8], at: Time) {
         match self {
             Outlet::Pty(pty) => drop(pty.borrow_mut().write_all(bytes)),
             Outlet::Tcp(stream) => drop(stream.try_write(bytes)),
             Outlet::Serial(fd) => drop(rustix::io::write(fd.get_ref(), bytes)),
             Outlet::Duplex(sender) => drop(sender.try_send(bytes.to_vec())),
             Outlet::Tap(end) => drop(end.send(bytes)),
+            Outlet::Listener(call) => call(bytes, at),
         }
     }
 }
@@ -63,7 +66,8 @@ pub(super) struct Mouth {
     pub(super) endpoint: EndpointId,
     pub(super) inputs: Sender<Input>,
     pub(super) clock: Clock,
-    /// What a byte takes, in ns; 0 where it takes none.
+    pub(super) pace: Pace,
+    /// What a byte takes, in ns of the bus's time; 0 where it takes none.
     pub(super) byte: i64,
 }
 
@@ -75,7 +79,8 @@ impl Mouth {
         if self.inputs.send(input).await.is_err() {
             return false;
         }
-        free.0 = free.0.max(at.0).saturating_add(self.byte.saturating_mul(bytes.len() as i64));
+        let takes = self.pace.stretch(self.byte.saturating_mul(bytes.len() as i64));
+        free.0 = free.0.max(at.0).saturating_add(takes);
         let ahead = u64::try_from(free.since(at)).unwrap_or(0);
         if let Some(wait) = Duration::from_nanos(ahead).checked_sub(AHEAD) {
             tokio::time::sleep(wait).await;

@@ -24,7 +24,7 @@ def test_a_load_ends_in_the_extruder(k485_bus, host, slot):
 def test_a_load_tells_the_box_its_stages_in_order(k485_bus, host):
     host.load(2, "A")
     for stage in STAGES:
-        exchange = k485_bus.expect("addr==box2 && func==EXTRUDE_PROCESS && stage=={}".format(stage))
+        exchange = k485_bus.expect(f"addr==box2 && func==EXTRUDE_PROCESS && stage=={stage}")
         assert exchange.request.fields.slot == "T2A"
         assert exchange.response.status_name == "OK"
     k485_bus.expect("func==SET_BOX_MODE && mode==print")

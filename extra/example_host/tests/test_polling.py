@@ -27,7 +27,7 @@ def test_a_reply_that_is_lost_or_damaged_is_asked_for_again(k485_bus, host, faul
     if "dir=" not in fault:
         fault += " dir=response"
     k485_bus.box(1).climate(temperature=21, humidity=42)
-    with k485_bus.faults.add("{} times=2 if {}".format(fault, STATE)):
+    with k485_bus.faults.add(f"{fault} times=2 if {STATE}"):
         assert host.poll(1) == (21, 42, 0)
         assert host.poll(1) == (21, 42, 0)
 
@@ -35,14 +35,14 @@ def test_a_reply_that_is_lost_or_damaged_is_asked_for_again(k485_bus, host, faul
 @pytest.mark.parametrize("fault", ["noise_before", "noise_after", "duplicate gap=2ms"])
 def test_what_comes_beside_a_reply_does_no_harm(k485_bus, host, fault):
     k485_bus.box(1).climate(temperature=21, humidity=42)
-    k485_bus.faults.add("{} dir=response".format(fault))
+    k485_bus.faults.add(f"{fault} dir=response")
     for _ in range(5):
         assert host.poll(1) == (21, 42, 0)
         assert host.odometer(1) == 0.0
 
 
 def test_a_box_that_stays_silent_is_told(k485_bus, host):
-    fault = k485_bus.faults.add("drop dir=response if {}".format(STATE))
+    fault = k485_bus.faults.add(f"drop dir=response if {STATE}")
     with pytest.raises(NoReply):
         host.poll(1)
     fault.remove()
@@ -58,7 +58,7 @@ def test_an_error_of_a_box_is_told(k485_bus, host):
 
 @pytest.mark.k485(time="real")
 def test_a_slow_reply_is_waited_for(k485_bus, host):
-    k485_bus.faults.add("delay 800ms dir=response if {}".format(STATE))
+    k485_bus.faults.add(f"delay 800ms dir=response if {STATE}")
     assert host.poll(1)[2] == 0
     exchange = k485_bus.expect(STATE)
     assert exchange.attempts == 1

@@ -49,9 +49,7 @@ def find_binary(
                 return built
     looked = ", ".join(str(folder) for folder in folders)
     raise BinaryError(
-        "k485 was not found: neither on PATH nor in a cargo target folder of {} or above. {}".format(
-            looked, ADVICE
-        )
+        f"k485 was not found: neither on PATH nor in a cargo target folder of {looked} or above. {ADVICE}"
     )
 
 
@@ -60,13 +58,13 @@ def _checked(where: str, name: str, environ: Mapping[str, str]) -> Path:
     found = name if os.sep in name else shutil.which(name, path=environ.get("PATH")) or name
     path = Path(found).expanduser().absolute()
     if not path.exists():
-        raise BinaryError("{} is {}, and there is no such file. {}".format(where, name, ADVICE))
+        raise BinaryError(f"{where} is {name}, and there is no such file. {ADVICE}")
     if not path.is_file() or not os.access(str(path), os.X_OK):
-        raise BinaryError("{} is {}, which is not a program. {}".format(where, name, ADVICE))
+        raise BinaryError(f"{where} is {name}, which is not a program. {ADVICE}")
     return path
 
 
 def _newest(target: Path) -> Optional[Path]:
     built = [target / profile / "k485" for profile in ("release", "debug")]
     built = [path for path in built if path.is_file()]
-    return max(built, key=lambda path: path.stat().st_mtime, default=None)
+    return max(built, key=lambda path: path.stat().st_mtime) if built else None

@@ -42,7 +42,7 @@ class Bus:
         self.clock = Clock(self._client, virtual)
 
     def __repr__(self) -> str:
-        return "<k485 bus at {}>".format(self.port)
+        return f"<k485 bus at {self.port}>"
 
     @property
     def pid(self) -> Optional[int]:
@@ -146,7 +146,7 @@ class Bus:
         found = self._wait(look, timeout, step)
         if not found:
             raise AssertionError(
-                "not within {:g} s: {}; the state is {}".format(timeout, _name(condition), _brief(seen[0]))
+                f"not within {timeout:g} s: {_name(condition)}; the state is {_brief(seen[0])}"
             )
         return found
 
@@ -230,7 +230,7 @@ class Box:
         self.number = number
 
     def __repr__(self) -> str:
-        return "<box {} of {!r}>".format(self.number, self._bus)
+        return f"<box {self.number} of {self._bus!r}>"
 
     @property
     def state(self) -> View:
@@ -239,7 +239,7 @@ class Box:
 
     def slot(self, letter: str) -> Slot:
         """Slot ``A`` to ``D``."""
-        return Slot(self._bus, *split_slot("T{}{}".format(self.number, letter)))
+        return Slot(self._bus, *split_slot(f"T{self.number}{letter}"))
 
     def unplug(self) -> View:
         """Its plug is pulled."""
@@ -255,7 +255,9 @@ class Box:
 
     def climate(self, temperature: Optional[int] = None, humidity: Optional[int] = None) -> View:
         """Degrees Celsius and percent; without both, its sensor does not answer."""
-        return self._bus.hand("climate", box=self.number, temperature=temperature, humidity=humidity)
+        return self._bus.hand(
+            "climate", box=self.number, temperature=temperature, humidity=humidity
+        )
 
     def slip(self, on: bool = True) -> View:
         """Its hub gear turns without gripping, or grips again."""
@@ -274,10 +276,10 @@ class Slot:
         self._box = box
         self._letter = letter
         #: ``T1A`` to ``T4D``.
-        self.name = "T{}{}".format(box, letter)
+        self.name = f"T{box}{letter}"
 
     def __repr__(self) -> str:
-        return "<slot {} of {!r}>".format(self.name, self._bus)
+        return f"<slot {self.name} of {self._bus!r}>"
 
     @property
     def state(self) -> View:
@@ -351,7 +353,7 @@ class Fault:
         self.rule = rule
 
     def __repr__(self) -> str:
-        return "<fault {}: {}>".format(self.id, self.rule)
+        return f"<fault {self.id}: {self.rule}>"
 
     @property
     def state(self) -> View:
@@ -394,12 +396,12 @@ class Faults:
         for fault in self.list():
             if fault.id == number:
                 return fault
-        raise LookupError("there is no fault {}".format(number))
+        raise LookupError(f"there is no fault {number}")
 
     def remove(self, fault: Union[Fault, int]) -> None:
         """Takes one away."""
         number = fault.id if isinstance(fault, Fault) else fault
-        self._client.delete("faults/{}".format(number))
+        self._client.delete(f"faults/{number}")
 
     def clear(self) -> None:
         """Takes all away."""
@@ -465,12 +467,12 @@ def _name(condition: Callable[[View], Any]) -> str:
     name = getattr(condition, "__name__", repr(condition))
     if code is None:
         return str(name)
-    return "{} ({}:{})".format(name, code.co_filename, code.co_firstlineno)
+    return f"{name} ({code.co_filename}:{code.co_firstlineno})"
 
 
 def _brief(state: View) -> str:
     boxes = [
-        "box {}: address {}, {}, error {:02x}".format(box.box, box.address, box.state, box.error)
+        f"box {box.box}: address {box.address}, {box.state}, error {box.error:02x}"
         for box in state.boxes
     ]
-    return "; ".join(["toolhead {}".format(state.toolhead), *boxes])
+    return "; ".join([f"toolhead {state.toolhead}", *boxes])

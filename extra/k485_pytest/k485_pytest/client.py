@@ -36,7 +36,7 @@ class Client:
         """``on_lost`` makes the error to raise when the emulator cannot be reached."""
         parts = urlsplit(url)
         if parts.scheme != "http" or not parts.hostname or not parts.port:
-            raise ValueError("not a control URL: {!r}".format(url))
+            raise ValueError(f"not a control URL: {url!r}")
         self._host, self._port = parts.hostname, parts.port
         self._token = token
         self._timeout = timeout
@@ -97,6 +97,6 @@ class Client:
         value = json.loads(text.decode("utf-8")) if text else {}
         if response.status >= 400:
             error = value if isinstance(value, dict) else {}
-            message = error.get("error") or "{} {}".format(response.status, response.reason)
+            message = error.get("error") or f"{response.status} {response.reason}"
             raise ControlError(str(message), response.status, str(error.get("code", "")))
         return view(value)

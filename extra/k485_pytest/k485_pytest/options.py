@@ -31,9 +31,9 @@ class Options:
         """See the fixture ``k485_start``."""
         for name, value in (("args", args), ("faults", faults)):
             if isinstance(value, str):
-                raise OptionError("{0} is a list: write {0}=[{1!r}]".format(name, value))
+                raise OptionError(f"{name} is a list: write {name}=[{value!r}]")
         if time not in ("real", "virtual"):
-            raise OptionError('time={!r}: write time="real" or time="virtual"'.format(time))
+            raise OptionError(f'time={time!r}: write time="real" or time="virtual"')
         if scene is not None and boxes is not None:
             raise OptionError("scene and boxes: a scene has its own boxes; leave one of them out")
         self.scene = scene
@@ -98,5 +98,7 @@ class Options:
             if path.is_file():
                 return path
         raise OptionError(
-            "there is no scene {}; looked at {}".format(text, ", ".join(str(path) for path in tried))
+            "there is no scene {}; looked at {}".format(
+                text, ", ".join(str(path) for path in tried)
+            )
         )

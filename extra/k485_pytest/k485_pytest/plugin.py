@@ -25,7 +25,9 @@ SECTION = "k485 exchanges"
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Adds what can be set on the command line and in the ini file."""
     group = parser.getgroup("k485", "an emulated RS-485 bus (k485)")
-    group.addoption("--k485-binary", metavar="PATH", help="the k485 to run (default: see k485_binary)")
+    group.addoption(
+        "--k485-binary", metavar="PATH", help="the k485 to run (default: see k485_binary)"
+    )
     group.addoption(
         "--k485-time",
         choices=("real", "virtual"),
@@ -113,7 +115,7 @@ class Starter:
         for process in self._processes:
             died = died or process.died()
             if process.stop():
-                warnings.warn("k485 did not end within 10 s and was killed: {}".format(process.command))
+                warnings.warn(f"k485 did not end within 10 s and was killed: {process.command}")
         if died:
             pytest.fail(str(died), pytrace=False)
 
@@ -147,7 +149,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
         return
     lines = int(item.config.getini("k485_log_lines"))
     for number, bus in enumerate(buses, start=1):
-        name = SECTION if len(buses) == 1 else "{} of bus {}".format(SECTION, number)
+        name = SECTION if len(buses) == 1 else f"{SECTION} of bus {number}"
         report.sections.append((name, _log(bus, lines)))
 
 

@@ -70,11 +70,11 @@ class Process:
                 )
             except OSError as error:
                 raise BinaryError(
-                    "{} cannot be run: {}. {}".format(self.binary, error.strerror or error, ADVICE)
+                    f"{self.binary} cannot be run: {error.strerror or error}. {ADVICE}"
                 ) from error
         line = _first_line(self._popen.stdout, timeout)
         if line is None:
-            raise EmulatorError(self._with_stderr("k485 said nothing for {:g} s".format(timeout)))
+            raise EmulatorError(self._with_stderr(f"k485 said nothing for {timeout:g} s"))
         if not line.strip():
             raise self._not_started()
         try:
@@ -83,9 +83,7 @@ class Process:
         except (ValueError, KeyError, TypeError) as error:
             shown = line.decode("utf-8", "replace").strip()
             raise BinaryError(
-                "{} is not a k485 that this plugin understands: its first line is {!r}. {}".format(
-                    self.binary, shown[:200], ADVICE
-                )
+                f"{self.binary} is not a k485 that this plugin understands: its first line is {shown[:200]!r}. {ADVICE}"
             ) from error
         self.token = (self.folder / "token").read_text("utf-8").strip()
         return told
@@ -93,15 +91,15 @@ class Process:
     def _not_started(self) -> Exception:
         code = self.wait(10.0)
         said = self.stderr()
-        unknown = re.search(r"unexpected argument '(--(?:control|until-eof|token-file|virtual))'", said)
+        unknown = re.search(
+            r"unexpected argument '(--(?:control|until-eof|token-file|virtual))'", said
+        )
         if unknown or "unrecognized subcommand 'emulate'" in said:
             missing = unknown.group(1) if unknown else "emulate"
             return BinaryError(
-                "{} is too old for this plugin: it does not know {}. {}".format(
-                    self.binary, missing, ADVICE
-                )
+                f"{self.binary} is too old for this plugin: it does not know {missing}. {ADVICE}"
             )
-        return EmulatorError(self._with_stderr("k485 did not start (exit code {})".format(code)))
+        return EmulatorError(self._with_stderr(f"k485 did not start (exit code {code})"))
 
     def stderr(self) -> str:
         """What it said on stderr."""
@@ -143,12 +141,18 @@ class Process:
         if code is not None:
             self._told_end = True
             return EmulatorError(self._with_stderr("k485 " + _ended(code)))
-        return EmulatorError(self._with_stderr("k485 runs, but its control does not answer: {}".format(error)))
+        return EmulatorError(
+            self._with_stderr(f"k485 runs, but its control does not answer: {error}")
+        )
 
     def died(self) -> Optional[EmulatorError]:
         """The error to raise if it ended by itself, unless :meth:`lost` has told it."""
         code = self.code()
-        return None if code is None or self._told_end else EmulatorError(self._with_stderr("k485 " + _ended(code)))
+        return (
+            None
+            if code is None or self._told_end
+            else EmulatorError(self._with_stderr("k485 " + _ended(code)))
+        )
 
     def stop(self, patience: float = 10.0) -> bool:
         """Ends it and removes its folder; whether it had to be killed. May be called again."""
@@ -171,10 +175,10 @@ class Process:
 def _ended(code: int) -> str:
     if code < 0:
         try:
-            return "was ended by {}".format(signal.Signals(-code).name)
+            return f"was ended by {signal.Signals(-code).name}"
         except ValueError:
-            return "was ended by signal {}".format(-code)
-    return "ended by itself with exit code {}".format(code)
+            return f"was ended by signal {-code}"
+    return f"ended by itself with exit code {code}"
 
 
 def _first_line(stdout: Optional[IO[bytes]], timeout: float) -> Optional[bytes]:

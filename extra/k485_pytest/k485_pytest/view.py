@@ -22,7 +22,7 @@ class View(Dict[str, Any]):
             return self[name]
         except KeyError:
             has = ", ".join(sorted(self)) or "nothing"
-            raise AttributeError("there is no {!r} here; there is: {}".format(name, has)) from None
+            raise AttributeError(f"there is no {name!r} here; there is: {has}") from None
 
     def box(self, number: int) -> View:
         """Box ``number``, from 1, of a bus's state: by its place, whatever address it got."""
@@ -30,7 +30,7 @@ class View(Dict[str, Any]):
         for box in boxes:
             if box["box"] == number:
                 return box
-        raise LookupError("there is no box {}: this bus has {}".format(number, len(boxes)))
+        raise LookupError(f"there is no box {number}: this bus has {len(boxes)}")
 
     def slot(self, letter: str) -> View:
         """Slot ``A`` to ``D`` of a box's state, or ``T1A`` to ``T4D`` of a bus's."""
@@ -40,7 +40,7 @@ class View(Dict[str, Any]):
         for slot in self["slots"]:
             if slot["slot"] == letter.upper():
                 return slot
-        raise LookupError("there is no slot {!r}: write A, B, C or D".format(letter))
+        raise LookupError(f"there is no slot {letter!r}: write A, B, C or D")
 
 
 def split_slot(name: str) -> tuple[int, str]:
@@ -48,4 +48,4 @@ def split_slot(name: str) -> tuple[int, str]:
     text = name.upper()
     if len(text) == 3 and text[0] == "T" and text[1] in "1234" and text[2] in "ABCD":
         return int(text[1]), text[2]
-    raise LookupError("there is no slot {!r}: write T1A to T4D".format(name))
+    raise LookupError(f"there is no slot {name!r}: write T1A to T4D")

@@ -43,7 +43,9 @@ def test_a_name_that_leads_nowhere_is_an_error(tmp_path):
     program(tmp_path / "target" / "debug" / "k485")
     with pytest.raises(BinaryError) as raised:
         find_binary(str(tmp_path / "none"), None, {}, [tmp_path])
-    assert "--k485-binary is {}, and there is no such file".format(tmp_path / "none") in str(raised.value)
+    assert "--k485-binary is {}, and there is no such file".format(tmp_path / "none") in str(
+        raised.value
+    )
     folder = tmp_path / "target"
     with pytest.raises(BinaryError, match="K485_BINARY is .*, which is not a program"):
         find_binary(None, None, {"K485_BINARY": str(folder)}, [tmp_path])

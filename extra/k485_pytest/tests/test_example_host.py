@@ -97,7 +97,11 @@ BUGS = {
         "",
         "test_loading.py -k 'extruder and A'",
     ),
-    "an unload cuts nothing": ("        self.printer.cut()\n", "", "test_loading.py -k into_its_slot"),
+    "an unload cuts nothing": (
+        "        self.printer.cut()\n",
+        "",
+        "test_loading.py -k into_its_slot",
+    ),
     "an unload ends half way": (
         "        self.call(n, RETRUDE, [mask, 1], timeout=150)\n",
         "",
@@ -119,7 +123,13 @@ def suite(pytester, monkeypatch, request):
         (copy / "example_host.py").write_text(text)
         file, _, chosen = tests.partition(" -k ")
         args = ["-k", chosen.strip("'")] if chosen else []
-        where = ["--rootdir", str(copy), "-c", str(copy / "pyproject.toml"), str(copy / "tests" / file)]
+        where = [
+            "--rootdir",
+            str(copy),
+            "-c",
+            str(copy / "pyproject.toml"),
+            str(copy / "tests" / file),
+        ]
         return pytester.runpytest_subprocess("-p", "no:cacheprovider", *where, *args, timeout=300)
 
     return run

@@ -5,7 +5,11 @@ from k485_pytest.options import OptionError, Options
 
 
 def test_the_nearest_says_it(tmp_path):
-    marks = [{"boxes": 1, "faults": ["drop p=0.1"]}, {"boxes": 4, "args": ["--echo"]}, {"auto": True}]
+    marks = [
+        {"boxes": 1, "faults": ["drop p=0.1"]},
+        {"boxes": 4, "args": ["--echo"]},
+        {"auto": True},
+    ]
     options = Options.read(marks, "virtual")
     assert options.command([tmp_path], tmp_path) == [
         "--boxes", "4", "--virtual", "--auto", "--seed", "1", "--fault", "drop p=0.1", "--echo",
@@ -40,7 +44,7 @@ def test_a_scene_can_be_text(tmp_path):
     "mark, said",
     [
         ({"box": 2}, "no option 'box'; there are: scene, boxes, args"),
-        ({"time": "fast"}, "time='fast': write time=\"real\" or time=\"virtual\""),
+        ({"time": "fast"}, 'time=\'fast\': write time="real" or time="virtual"'),
         ({"faults": "drop"}, "faults is a list: write faults=['drop']"),
         ({"scene": "none.toml"}, "there is no scene none.toml; looked at "),
         ({"scene": "a.toml", "boxes": 2}, "leave one of them out"),

@@ -64,7 +64,7 @@ def gone(pid):
         try:
             os.kill(pid, 0)
             # One that nobody has waited for is gone too.
-            with open("/proc/{}/stat".format(pid)) as file:
+            with open(f"/proc/{pid}/stat") as file:
                 if file.read().rpartition(")")[2].split()[0] == "Z":
                     return True
         except (ProcessLookupError, FileNotFoundError):
@@ -406,7 +406,7 @@ def test_no_binary_at_all_says_what_to_do(run, monkeypatch, pytester):
     ],
 )
 def test_another_program_is_told_from_k485(run, pytester, program, said):
-    option = "--k485-binary={}".format(script(pytester, program))
+    option = f"--k485-binary={script(pytester, program)}"
     result = run("def test_it(k485_bus): pass", option, "-o", "k485_start_timeout=2")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines([said])
