@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use k485_emulator::serve::{FaultState, Handle, Reading, Snapshot};
-use k485_emulator::{Hand, Stage, scene};
+use k485_emulator::{Stage, scene};
 use k485_link::fault::{Faults, Rule};
 use k485_proto::dialect::K2;
 use k485_proto::record::Time;
@@ -68,7 +68,7 @@ impl Backend for Control {
     }
 
     fn act(&self, hand: Value) -> Result<(), Refusal> {
-        let hand: Hand = serde_json::from_value(hand).map_err(cannot)?;
+        let hand = scene::hand_from_json(&hand).map_err(cannot)?;
         self.handle.act(hand).ok_or_else(Refusal::ended)?.map_err(cannot)
     }
 

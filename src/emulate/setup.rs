@@ -81,11 +81,10 @@ impl SetupArgs {
 
     /// The setup of a scene that somebody wrote; all that is wrong with it is in the error.
     pub(crate) fn with_text(&self, text: &str) -> anyhow::Result<Setup> {
-        let mut scene = Scene::from_toml(text, &K2).map_err(|errors| {
+        let scene = Scene::from_toml(text, &K2).map_err(|errors| {
             let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
             anyhow::anyhow!("the scene: {}", lines.join("\n"))
         })?;
-        scene.layout.seed = self.seed.unwrap_or(scene.layout.seed);
         Ok(Setup { seed: scene.layout.seed, scene: Some(scene), boxes: self.boxes })
     }
 

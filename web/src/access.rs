@@ -170,7 +170,9 @@ mod tests {
             (name, value.parse().unwrap())
         };
         let mut map = HeaderMap::new();
-        list.iter().map(pair).for_each(|(name, value)| drop(map.append(name, value)));
+        for (name, value) in list.iter().map(pair) {
+            map.append(name, value);
+        }
         map
     }
 

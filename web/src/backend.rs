@@ -36,11 +36,20 @@ pub struct ClockState {
 #[serde(deny_unknown_fields)]
 pub struct ClockChange {
     /// To stand still, or to go.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     pub paused: Option<bool>,
     /// How many of its seconds a second is.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     pub speed: Option<f64>,
+}
+
+/// A value that is left out or is one: null would be a third thing.
+pub(crate) fn given<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
 }
 
 /// What stands behind the pages. Its calls come from threads that may wait, several at once.

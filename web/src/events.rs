@@ -17,7 +17,7 @@ use tokio::time::{Instant, interval, timeout};
 use crate::access::PROTOCOL;
 use crate::feed::Item;
 use crate::refusal::{Refusal, Wrong};
-use crate::routes::{Hub, Shared, read_only};
+use crate::routes::{Hub, Shared, number, read_only};
 
 /// The largest message that a page may send: none means anything.
 const LARGEST: usize = 4096;
@@ -48,6 +48,7 @@ pub(crate) async fn follow(
 ) -> Result<Response, Refusal> {
     let malformed = |text: String| Refusal::new(Wrong::Malformed, text);
     let Query(which) = which.map_err(|error| malformed(error.body_text()))?;
+    number(which.after)?;
     let filter = shared.filter(which.filter.as_deref())?;
     let upgrade = upgrade
         .map_err(|error| malformed(format!("this is a WebSocket: {}", error.body_text())))?

@@ -17,12 +17,14 @@ use serde_json::{Map, Value, json};
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::access::Access;
-use crate::backend::{Backend, ClockChange, ClockState};
+use crate::backend::{Backend, ClockChange, ClockState, given};
 use crate::body::{Body, LARGEST};
 use crate::feed::{Feed, Item};
 use crate::refusal::{Refusal, Wrong};
 use crate::{events, openapi, page};
 
+/// The largest number that exchanges are asked for by: what JSON readers keep every digit of.
+pub(crate) const LAST: u64 = 1 << 53;
 /// How many exchanges are given at once.
 pub(crate) const MOST: usize = 1000;
 /// How many, where it is not said.
@@ -226,7 +228,7 @@ async fn clear_faults(State(shared): Hub) -> Result<StatusCode, Refusal> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NewScene {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     toml: Option<String>,
 }
 
@@ -294,6 +296,7 @@ async fn exchanges(
         let message = format!("limit cannot be {limit}: write a number from 1 to {MOST}");
         return Err(Refusal::new(Wrong::Unprocessable, message));
     }
+    number(after)?;
     if !(0.0..=LONGEST_WAIT).contains(&wait) {
         let message = format!("wait cannot be {wait}: write seconds from 0 to {LONGEST_WAIT}");
         return Err(Refusal::new(Wrong::Unprocessable, message));
@@ -323,6 +326,13 @@ async fn exchanges(
     let (list, missed) = (list.join(","), found.missed);
     let text = format!("{{\"exchanges\":[{list}],\"next\":{cursor},\"missed\":{missed}}}");
     Ok(([(header::CONTENT_TYPE, "application/json")], text).into_response())
+}
+
+/// A number to begin behind.
+pub(crate) fn number(after: Option<u64>) -> Result<(), Refusal> {
+    let fits = after.is_none_or(|after| after <= LAST);
+    let wrong = || format!("after cannot be so large: write a number from 0 to {LAST}");
+    if fits { Ok(()) } else { Err(Refusal::new(Wrong::Unprocessable, wrong())) }
 }
 
 #[derive(Default)]
