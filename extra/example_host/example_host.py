@@ -96,7 +96,7 @@ class Host:
             raise BoxError(address, func, status)
         return data
 
-    def manage(self, func, address, data=b"", timeout=0.1):
+    def manage(self, func, address, data=b"", timeout=0.5):
         """One question of address management: the identity that answers, or None."""
         try:
             status, data = self.ask(address, func, data, status=0, timeout=timeout, sends=1)

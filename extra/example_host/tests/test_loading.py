@@ -5,6 +5,8 @@ import time
 import pytest
 from example_host import BoxError, HostError
 
+pytestmark = pytest.mark.k485(scene="boxes.toml")
+
 STAGES = ["to_hub", "feed_start", "feed_end", "push"]
 
 
@@ -85,7 +87,7 @@ def test_filament_that_runs_out_in_a_print_is_told(k485_bus, host):
 
 
 def test_replies_of_a_load_that_are_lost_are_asked_for_again(k485_bus, host):
-    k485_bus.faults.add("drop dir=response times=1 if func==EXTRUDE_PROCESS && stage==feed_start")
+    k485_bus.faults.add("drop dir=response times=1 if func==EXTRUDE_PROCESS && stage==push")
     k485_bus.faults.add("drop dir=response times=1 if func==GET_BUFFER_STATE")
     host.load(1, "A")
     assert k485_bus.state.toolhead

@@ -3,6 +3,8 @@
 import pytest
 from example_host import BoxError, NoReply
 
+pytestmark = pytest.mark.k485(scene="boxes.toml")
+
 STATE = "func==GET_BOX_STATE"
 
 

@@ -8,11 +8,12 @@ from .binary import BinaryError
 from .bus import Box, Bus, Clock, Fault, Faults, Slot
 from .client import ControlError
 from .process import EmulatorError
-from .view import View
+from .view import BoxState, State, View
 
 __all__ = [
     "BinaryError",
     "Box",
+    "BoxState",
     "Bus",
     "Clock",
     "ControlError",
@@ -20,6 +21,7 @@ __all__ = [
     "Fault",
     "Faults",
     "Slot",
+    "State",
     "View",
 ]
 __version__ = "0.1.0"

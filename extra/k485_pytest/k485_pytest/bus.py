@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Type, Union
 
 from .client import Client
 from .process import Process
-from .view import View, split_slot
+from .view import BoxState, State, View, split_slot, view
 
 #: How often a condition is looked at, in real time.
 LOOK = 0.02
@@ -33,7 +33,7 @@ class Bus:
         #: The pseudo-terminal, as a path.
         self.port: str = str(process.link)
         #: What the binary told in its first line: devices, seed, speed.
-        self.told: View = process.told
+        self.told: View = view(process.told)
         #: Whether time is virtual: it goes on by :meth:`sleep` and as the traffic needs.
         self.virtual: bool = virtual
         #: The faults of the bus.
@@ -52,9 +52,9 @@ class Bus:
     # What is there.
 
     @property
-    def state(self) -> View:
+    def state(self) -> State:
         """Everything at this moment: ``toolhead``, ``buffer``, ``extruder``, ``boxes`` …"""
-        return self._client.get("state").bus
+        return State(self._client.get("state").bus)
 
     def box(self, number: int) -> Box:
         """Box ``number``, from 1."""
@@ -67,51 +67,51 @@ class Bus:
 
     # The printer, and what is not in a box.
 
-    def hand(self, do: str, **arguments: Any) -> View:
+    def hand(self, do: str, **arguments: Any) -> State:
         """Does anything that an event of a scene can do; the state then.
 
         ``bus.hand("place", slot="T1A", tip=900)``. Arguments that are None are left out.
         """
         body: Dict[str, Any] = {"do": do}
         body.update((name, value) for name, value in arguments.items() if value is not None)
-        return self._client.post("hands", body).state.bus
+        return State(self._client.post("hands", body).state.bus)
 
-    def extrude(self, mm: float, speed: Optional[float] = None) -> View:
+    def extrude(self, mm: float, speed: Optional[float] = None) -> State:
         """The extruder turns ``mm``, negative is back: at ``speed``, or else at once.
 
         It returns at once; :meth:`sleep` for ``mm / speed`` to have it done.
         """
         return self.hand("extrude", mm=mm, speed=speed)
 
-    def extruder(self, speed: float) -> View:
+    def extruder(self, speed: float) -> State:
         """The extruder goes on turning; 0 stops it."""
         return self.hand("extruder", speed=speed)
 
-    def cut(self) -> View:
+    def cut(self) -> State:
         """The cutter closes and opens again."""
         return self.hand("cut")
 
-    def toolhead(self, shows: str) -> View:
+    def toolhead(self, shows: str) -> State:
         """The toolhead's sensor shows ``on`` or ``off`` whatever is there; ``truth``: it works."""
         return self.hand("toolhead", shows=shows)
 
-    def hold_buffer(self, at: str) -> View:
+    def hold_buffer(self, at: str) -> State:
         """Something holds the buffer at ``full``, ``middle`` or ``empty``."""
         return self.hand("hold_buffer", at=at)
 
-    def free_buffer(self) -> View:
+    def free_buffer(self) -> State:
         """The buffer is free again."""
         return self.hand("free_buffer")
 
-    def motor(self, address: int, errors: int = 0, warnings: int = 0) -> View:
+    def motor(self, address: int, errors: int = 0, warnings: int = 0) -> State:
         """A motor's protection words."""
         return self.hand("motor", address=address, errors=errors, warnings=warnings)
 
-    def belt(self, address: int, adc: int) -> View:
+    def belt(self, address: int, adc: int) -> State:
         """What a belt module's sensor reads."""
         return self.hand("belt", address=address, adc=adc)
 
-    def rack(self, spool: Optional[Mapping[str, Any]] = None) -> View:
+    def rack(self, spool: Optional[Mapping[str, Any]] = None) -> State:
         """A spool is put before the rack's reader; without one it is taken away."""
         return self.hand("rack", spool=spool)
 
@@ -127,7 +127,7 @@ class Bus:
 
     def wait_for(
         self,
-        condition: Callable[[View], Any],
+        condition: Callable[[State], Any],
         timeout: float = 10.0,
         step: Optional[float] = None,
     ) -> Any:
@@ -137,7 +137,7 @@ class Bus:
         under test moves the clock itself). ``timeout`` is in the bus's seconds, with ``step=0`` in real
         ones. AssertionError when it is over.
         """
-        seen: List[View] = []
+        seen: List[State] = []
 
         def look() -> Any:
             seen[:] = [self.state]
@@ -233,7 +233,7 @@ class Box:
         return f"<box {self.number} of {self._bus!r}>"
 
     @property
-    def state(self) -> View:
+    def state(self) -> BoxState:
         """What it is at this moment: ``address``, ``state``, ``error``, ``slots`` …"""
         return self._bus.state.box(self.number)
 
@@ -241,29 +241,29 @@ class Box:
         """Slot ``A`` to ``D``."""
         return Slot(self._bus, *split_slot(f"T{self.number}{letter}"))
 
-    def unplug(self) -> View:
+    def unplug(self) -> State:
         """Its plug is pulled."""
         return self._bus.hand("unplug", box=self.number)
 
-    def plug(self) -> View:
+    def plug(self) -> State:
         """Its plug is put in again: it starts anew, without an address."""
         return self._bus.hand("plug", box=self.number)
 
-    def reset(self) -> View:
+    def reset(self) -> State:
         """It is switched off and on at once."""
         return self._bus.hand("reset", box=self.number)
 
-    def climate(self, temperature: Optional[int] = None, humidity: Optional[int] = None) -> View:
+    def climate(self, temperature: Optional[int] = None, humidity: Optional[int] = None) -> State:
         """Degrees Celsius and percent; without both, its sensor does not answer."""
         return self._bus.hand(
             "climate", box=self.number, temperature=temperature, humidity=humidity
         )
 
-    def slip(self, on: bool = True) -> View:
+    def slip(self, on: bool = True) -> State:
         """Its hub gear turns without gripping, or grips again."""
         return self._bus.hand("slip", box=self.number, on=on)
 
-    def block(self, part: str = "hub", on: bool = True) -> View:
+    def block(self, part: str = "hub", on: bool = True) -> State:
         """Its ``hub`` motor or measuring ``wheel`` cannot turn, or turns again."""
         return self._bus.hand("block", box=self.number, part=part, on=on)
 
@@ -292,7 +292,7 @@ class Slot:
         colour: Optional[str] = None,
         length: Optional[float] = None,
         **spool: Any,
-    ) -> View:
+    ) -> State:
         """A spool's end is put into the inlet: ``insert("PLA", "ff0000", length=250000)``.
 
         The other keys are those of a scene's spool: ``remain``, ``serial``, ``tag``.
@@ -306,39 +306,39 @@ class Slot:
         colour: Optional[str] = None,
         length: Optional[float] = None,
         **spool: Any,
-    ) -> View:
+    ) -> State:
         """Filament is in the path already, its tip ``tip`` mm from the inlet."""
         return self._do("place", tip=tip, spool=_spool(material, colour, length, spool))
 
-    def pull_out(self) -> View:
+    def pull_out(self) -> State:
         """What hangs on the spool is pulled out; a piece broken off further on stays."""
         return self._do("pull_out")
 
-    def clear(self) -> View:
+    def clear(self) -> State:
         """All filament is taken out of the path."""
         return self._do("clear")
 
-    def run_out(self, left: float = 0.0) -> View:
+    def run_out(self, left: float = 0.0) -> State:
         """The spool comes to its end, ``left`` mm outside the inlet."""
         return self._do("run_out", left=left)
 
-    def break_(self, at: float) -> View:
+    def break_(self, at: float) -> State:
         """The filament breaks, ``at`` mm from the inlet."""
         return self._do("break", at=at)
 
-    def jam(self, at: Optional[float] = None) -> View:
+    def jam(self, at: Optional[float] = None) -> State:
         """The filament holds fast; with ``at``, no tip passes that place, in mm from the inlet."""
         return self._do("jam", at=at)
 
-    def unjam(self) -> View:
+    def unjam(self) -> State:
         """The jam is freed, and the box's hub grips and turns."""
         return self._do("unjam")
 
-    def sensor(self, sensor: str, shows: str) -> View:
+    def sensor(self, sensor: str, shows: str) -> State:
         """The ``inlet`` or ``hub`` sensor shows ``on`` or ``off`` whatever is there; ``truth``: it works."""
         return self._do("sensor", sensor=sensor, shows=shows)
 
-    def _do(self, do: str, **arguments: Any) -> View:
+    def _do(self, do: str, **arguments: Any) -> State:
         return self._bus.hand(do, slot=self.name, **arguments)
 
 
@@ -462,7 +462,7 @@ def _spool(
     return {key: value for key, value in given.items() if value is not None}
 
 
-def _name(condition: Callable[[View], Any]) -> str:
+def _name(condition: Callable[[State], Any]) -> str:
     code = getattr(condition, "__code__", None)
     name = getattr(condition, "__name__", repr(condition))
     if code is None:
@@ -470,7 +470,7 @@ def _name(condition: Callable[[View], Any]) -> str:
     return f"{name} ({code.co_filename}:{code.co_firstlineno})"
 
 
-def _brief(state: View) -> str:
+def _brief(state: State) -> str:
     boxes = [
         f"box {box.box}: address {box.address}, {box.state}, error {box.error:02x}"
         for box in state.boxes

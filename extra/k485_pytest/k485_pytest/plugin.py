@@ -74,8 +74,9 @@ class Starter:
         try:
             return self._start(options)
         except (OptionError, BinaryError, EmulatorError) as error:
-            # Without the frames of this plugin: the text says it all.
-            pytest.fail(str(error), pytrace=False)
+            wrong = str(error)
+        # Without the frames of this plugin: the text says it all.
+        pytest.fail(wrong, pytrace=False)
 
     def _start(self, options: Any) -> Bus:
         marks = [mark for mark in self._node.iter_markers("k485")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping
+from typing import Any, Dict, List, Mapping
 
 
 def view(value: Any) -> Any:
@@ -24,20 +24,35 @@ class View(Dict[str, Any]):
             has = ", ".join(sorted(self)) or "nothing"
             raise AttributeError(f"there is no {name!r} here; there is: {has}") from None
 
-    def box(self, number: int) -> View:
-        """Box ``number``, from 1, of a bus's state: by its place, whatever address it got."""
-        boxes = self["boxes"]
+
+class State(View):
+    """The state of a bus."""
+
+    def __init__(self, state: Mapping[str, Any]) -> None:
+        super().__init__(state)
+        self["boxes"] = [BoxState(box) for box in self["boxes"]]
+
+    def box(self, number: int) -> BoxState:
+        """Box ``number``, from 1: by its place, whatever address it got."""
+        boxes: List[BoxState] = self["boxes"]
         for box in boxes:
             if box["box"] == number:
                 return box
         raise LookupError(f"there is no box {number}: this bus has {len(boxes)}")
 
+    def slot(self, name: str) -> View:
+        """A slot, ``T1A`` to ``T4D``."""
+        number, letter = split_slot(name)
+        return self.box(number).slot(letter)
+
+
+class BoxState(View):
+    """The state of a box."""
+
     def slot(self, letter: str) -> View:
-        """Slot ``A`` to ``D`` of a box's state, or ``T1A`` to ``T4D`` of a bus's."""
-        if "boxes" in self:
-            number, letter = split_slot(letter)
-            return self.box(number).slot(letter)
-        for slot in self["slots"]:
+        """Slot ``A`` to ``D``."""
+        slots: List[View] = self["slots"]
+        for slot in slots:
             if slot["slot"] == letter.upper():
                 return slot
         raise LookupError(f"there is no slot {letter!r}: write A, B, C or D")
