@@ -148,12 +148,14 @@ class Host:
             raise HostError("box %d: no filament in slot %s" % (n, slot))
         self.call(n, EXTRUDE, [mask, 0, 0], timeout=15)
         self.call(n, EXTRUDE, [mask, 4, 0], timeout=15)
-        waited = 0
-        while not self.printer.toolhead():
+        for looks in range(1, 600):  # 30 s: the box gives up after 25
+            if self.printer.toolhead():
+                break
             self.sleep(0.05)
-            waited += 1
-            if waited % 40 == 0:  # every 2 s
+            if looks % 40 == 0:  # every 2 s
                 self.call(n, EXTRUDE, [mask, 5, 0], timeout=15)
+        else:
+            raise HostError(f"box {n}: slot {slot} does not reach the toolhead")
         self.call(n, EXTRUDE, [mask, 6, 0], timeout=15)
         self.printer.extrude(25, 10)
         for _ in range(6):

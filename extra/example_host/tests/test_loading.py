@@ -40,6 +40,8 @@ def test_an_unload_brings_the_filament_back_into_its_slot(k485_bus, host):
     assert not state.box(1).slot("A").hub
     assert state.box(1).slot("A").inlet
     assert state.box(1).state == "idle"
+    # From the cutter to the gears: what is torn out of them leaves nothing.
+    assert state.stub == 25.0
     k485_bus.expect("func==RETRUDE_PROCESS && stage==material && status==OK")
 
 

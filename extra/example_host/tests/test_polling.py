@@ -34,6 +34,14 @@ def test_a_reply_that_is_lost_or_damaged_is_asked_for_again(k485_bus, host, faul
         assert host.poll(1) == (21, 42, 0)
 
 
+def test_a_reply_of_somebody_else_is_not_taken(k485_bus, host):
+    # The CRC does not cover the address: it is right.
+    k485_bus.faults.add(f"flip_address dir=response times=1 if {STATE}")
+    host.poll(1)
+    asked = [exchange for exchange in k485_bus.exchanges(STATE) if exchange.request]
+    assert sum(exchange.attempts for exchange in asked) == 2
+
+
 @pytest.mark.parametrize("fault", ["noise_before", "noise_after", "duplicate gap=2ms"])
 def test_what_comes_beside_a_reply_does_no_harm(k485_bus, host, fault):
     k485_bus.box(1).climate(temperature=21, humidity=42)

@@ -38,7 +38,7 @@ BUGS = {
     "whoever answers is taken": (
         "reply[4] == func and (reply[1] == address or func == ASSIGN)",
         "reply[4] == func",
-        "test_polling.py -k 'lost_or_damaged and flip_address'",
+        "test_polling.py -k somebody_else",
     ),
     "STATUS is ignored": (
         "        if status != OK:\n            raise BoxError(address",
@@ -87,8 +87,8 @@ BUGS = {
         "        self.call(n, TIGHTEN",
         "test_loading.py -k jam_on_the_way",
     ),
-    "the feed is not ended": (
-        "        self.call(n, EXTRUDE, [mask, 6, 0], timeout=15)\n",
+    "the feed is not begun": (
+        "        self.call(n, EXTRUDE, [mask, 4, 0], timeout=15)\n",
         "",
         "test_loading.py -k stages_in_order",
     ),
@@ -144,8 +144,7 @@ def test_a_bug_is_found(suite, bug):
     assert outcomes.get("failed", 0) >= 1, outcomes
 
 
-def test_without_a_bug_these_tests_pass(suite):
+def test_a_copy_without_a_bug_passes(suite):
     text = (HOST / "example_host.py").read_text()
-    for tests in sorted({tests for _, _, tests in BUGS.values()}):
-        outcomes = suite(text, tests).parseoutcomes()
-        assert outcomes.get("passed", 0) >= 1 and set(outcomes) <= {"passed", "deselected"}, tests
+    outcomes = suite(text, "")
+    outcomes.assert_outcomes(passed=outcomes.parseoutcomes()["passed"])
