@@ -14,6 +14,7 @@ use k485_web::{Backend, Config, Feed, OpenError, Server, Token};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::runtime::{Found, Note};
 use crate::view;
 
 /// Where it is found, as long as that is free; else at one of the next ports.
@@ -51,7 +52,8 @@ impl FromStr for Place {
 }
 
 /// A ring of what the bus carries, written as pages and programs read it: as JSON lines are, with the
-/// line that a screen would show as `text` and what to think of it as `mark`.
+/// line that a screen would show as `text`, the same as `words` of a role and a text, and what to
+/// think of it as `mark`.
 pub(crate) fn feed() -> Arc<Feed> {
     Arc::new(Feed::new(write))
 }
@@ -75,7 +77,21 @@ fn write(seen: &Seen) -> String {
     let object = json.trim_end().strip_suffix('}').unwrap_or("{\"type\":\"none\"");
     let texts: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
     let text = Value::from(texts.join(" "));
-    format!("{object},\"text\":{text},\"mark\":\"{}\"}}", mark(&words))
+    let parts: Vec<[&str; 2]> = words.iter().map(|word| [role(word.role), &word.text]).collect();
+    let parts = serde_json::to_string(&parts).unwrap_or_default();
+    format!("{object},\"text\":{text},\"words\":{parts},\"mark\":\"{}\"}}", mark(&words))
+}
+
+fn role(role: Role) -> &'static str {
+    match role {
+        Role::Plain => "plain",
+        Role::Minor => "minor",
+        Role::Device => "device",
+        Role::Function => "function",
+        Role::Good => "good",
+        Role::Bad => "bad",
+        Role::Warn => "warn",
+    }
 }
 
 /// What to think of a line: the gravest of its words.
@@ -104,6 +120,8 @@ pub(crate) struct Face {
     server: Server,
     token: Token,
     token_file: Option<PathBuf>,
+    /// For `k485 ctl`.
+    _note: Option<Note>,
 }
 
 impl Face {
@@ -124,7 +142,11 @@ impl Face {
             Place::At(place) => open(place)?,
             Place::Usual => usual(open)?,
         };
-        Ok(Face { server, token, token_file: token_file.map(Path::to_owned) })
+        let found = Found { url: server.url(), token: token.as_str().to_owned() };
+        // It serves all the same to whoever is told the URL.
+        let note = Note::leave(&found);
+        let _note = note.map_err(|e| eprintln!("k485: k485 ctl needs --url here: {e:#}")).ok();
+        Ok(Face { server, token, token_file: token_file.map(Path::to_owned), _note })
     }
 
     /// What programs are told.
@@ -135,11 +157,6 @@ impl Face {
     /// The page's URL with the token, which browsers keep to themselves.
     pub(crate) fn page(&self) -> String {
         format!("{}#token={}", self.server.url(), self.token.as_str())
-    }
-
-    /// The token.
-    pub(crate) fn token(&self) -> &Token {
-        &self.token
     }
 }
 

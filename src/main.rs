@@ -14,6 +14,7 @@ mod bus;
 mod changes;
 mod complaints;
 mod convert;
+mod ctl;
 mod decode;
 mod dialect;
 mod diff;
@@ -34,6 +35,7 @@ mod output;
 mod ports;
 mod progress;
 mod replay;
+mod runtime;
 mod scan;
 mod scene;
 mod send;
@@ -100,6 +102,8 @@ enum Command {
     Ports(ports::Args),
     /// Be a bus without hardware: boxes and motors that answer, at pseudo-terminals or TCP
     Emulate(emulate::Args),
+    /// Look at a running emulator and change it: jam, cut, faults, scene, time
+    Ctl(ctl::Args),
     /// Count what captures hold: exchanges, errors, latencies, periods, noise, load
     Stats(stats::Args),
     /// Compare two captures: which exchanges, fields and timings differ
@@ -135,6 +139,7 @@ fn main() -> ExitCode {
         Command::Scene(args) => scene::run(&args),
         Command::Ports(args) => ports::run(&args),
         Command::Emulate(args) => emulate::run(&args),
+        Command::Ctl(args) => ctl::run(&args),
         Command::Stats(args) => stats::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Discover(args) => discover::run(&args),

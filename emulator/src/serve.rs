@@ -22,10 +22,12 @@ mod handle;
 mod pace;
 mod ports;
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::task::Poll;
 
 use k485_link::{Clock, GarblingPty, OpenError, Wires, memory};
 use k485_proto::record::Time;
@@ -40,7 +42,7 @@ use crate::bus::{Bus, EndpointId, Tally};
 use alarm::Alarm;
 use handle::Command;
 use pace::Pace;
-use ports::{Input, Mouth, Outlet};
+use ports::{Input, Mouth, Outlet, Tty};
 
 pub use handle::{FaultState, Handle, Snapshot};
 pub use pace::Reading;
@@ -112,6 +114,7 @@ struct Running {
     clock: Clock,
     pace: Pace,
     byte: i64,
+    buf: Vec<u8>,
 }
 
 impl Server {
@@ -188,8 +191,10 @@ impl Server {
 
     /// The bus's time stands still from now on, but for steps ([`Handle::step`]) and for requests:
     /// each takes it on to its answer, which so comes at once, however long the device works on it.
+    /// To be called before the server runs: its time begins then, so that the same requests and steps
+    /// meet the same times.
     pub fn set_virtual(&mut self) {
-        self.pace.set_virtual();
+        self.pace.set_virtual(self.bus.now());
     }
 
     /// Calls this now and whenever the toolhead's filament sensor changes, on the server's thread,
@@ -240,7 +245,8 @@ impl Server {
         let config = self.bus.config();
         let byte = if config.fast { 0 } else { 10_000_000_000 / i64::from(config.baud.max(1)) };
         let (outlets, clock, pace) = (Vec::new(), self.clock, self.pace.clone());
-        let mut running = Running { inputs, outlets, clients: 0, clock, pace, byte };
+        let buf = vec![0; ports::CHUNK * 10];
+        let mut running = Running { inputs, outlets, clients: 0, clock, pace, byte, buf };
         for (name, port) in std::mem::take(&mut self.ports) {
             running.open(name, port, &mut self.bus)?;
         }
@@ -248,6 +254,7 @@ impl Server {
             self.bus.advance(self.pace.now());
             self.hand_out(&mut running);
             let due = self.bus.next_event().and_then(|due| self.pace.real(due));
+            let due = [due, running.held_until()].into_iter().flatten().min();
             let crowded = self.bus.waiting() > BACKLOG;
             tokio::select! {
                 biased;
@@ -257,13 +264,22 @@ impl Server {
                 },
                 Some(input) = heard.recv(), if !crowded => {
                     running.take(input, &mut self.bus)?;
-                    if self.pace.is_virtual() {
-                        self.bus.settle(LONGEST);
-                        self.pace.jump(self.bus.now());
-                    }
+                    self.settle();
+                }
+                (endpoint, read) = running.hear(), if !crowded => {
+                    running.took(endpoint, read, &mut self.bus)?;
+                    self.settle();
                 }
                 woken = alarm.wait(due) => woken.map_err(system("wait"))?,
             }
+        }
+    }
+
+    /// Takes virtual time on to the answers.
+    fn settle(&mut self) {
+        if self.pace.is_virtual() {
+            self.bus.settle(LONGEST);
+            self.pace.jump(self.bus.now());
         }
     }
 
@@ -293,11 +309,14 @@ impl Running {
             return Ok(());
         }
         let endpoint = bus.connect();
-        let mouth = self.mouth(endpoint);
         let outlet = match port {
-            Port::Pty(pty) => ports::pty(pty, mouth).map_err(system("watch a pseudo-terminal"))?,
-            Port::Serial(fd) => ports::serial(fd, mouth).map_err(system("watch a serial port"))?,
-            Port::Duplex(stream) => ports::duplex(stream, mouth),
+            Port::Pty(pty) => {
+                Outlet::Tty(Tty::pty(pty).map_err(system("watch a pseudo-terminal"))?)
+            }
+            Port::Serial(fd) => {
+                Outlet::Tty(Tty::serial(fd).map_err(system("watch a serial port"))?)
+            }
+            Port::Duplex(stream) => ports::duplex(stream, self.mouth(endpoint)),
             Port::Tap(end) => Outlet::Tap(end),
             Port::Listener(call) => Outlet::Listener(call),
             Port::Tcp(_) => return Ok(()),
@@ -311,6 +330,46 @@ impl Running {
             self.outlets.resize_with(endpoint.0 + 1, || None);
         }
         self.outlets[endpoint.0] = Some((name, outlet));
+    }
+
+    /// Waits until somebody says something at a terminal: where, and how many bytes of the buffer
+    /// it is.
+    async fn hear(&mut self) -> (EndpointId, io::Result<usize>) {
+        let (now, byte) = (self.clock.now(), self.pace.stretch(self.byte));
+        poll_fn(|context| {
+            for (place, outlet) in self.outlets.iter_mut().enumerate() {
+                let Some((_, Outlet::Tty(tty))) = outlet else { continue };
+                if let Poll::Ready(read) = tty.poll_hear(context, &mut self.buf, now, byte) {
+                    return Poll::Ready((EndpointId(place), read));
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// When the first terminal is to be read again whose talker was too fast.
+    fn held_until(&self) -> Option<Time> {
+        let now = self.clock.now();
+        let ttys = self.outlets.iter().filter_map(|outlet| match outlet {
+            Some((_, Outlet::Tty(tty))) => tty.held_until(now),
+            _ => None,
+        });
+        ttys.min()
+    }
+
+    /// Somebody said so many bytes of the buffer at a terminal, or it failed.
+    fn took(
+        &mut self,
+        endpoint: EndpointId,
+        read: io::Result<usize>,
+        bus: &mut Bus,
+    ) -> Result<(), ServeError> {
+        match read {
+            Ok(n) => bus.say(endpoint, &self.buf[..n], self.pace.now()),
+            Err(error) => return self.take(Input::Left { endpoint, why: Some(error) }, bus),
+        }
+        Ok(())
     }
 
     fn take(&mut self, input: Input, bus: &mut Bus) -> Result<(), ServeError> {

@@ -22,6 +22,8 @@ pub(super) struct Control {
     pub(super) endpoints: Vec<Told>,
     pub(super) setup: SetupArgs,
     pub(super) line: LineArgs,
+    /// Whether a scene's times count from the first request.
+    pub(super) from_request: bool,
     /// The faults of the command line.
     pub(super) rules: Vec<Rule>,
     pub(super) baud: u32,
@@ -113,9 +115,14 @@ impl Backend for Control {
         rules.extend(self.rules.iter().cloned());
         // What cannot be built is known before anything is changed.
         setup.world(Time(0)).map_err(cannot)?;
+        let from_request = self.from_request;
         let make = move |now: Time| -> Option<Stage> {
             let world = setup.world(now).ok()?;
-            let timeline = setup.scene.as_ref().map(|s| (s.timeline(now), s.dialect()));
+            let timeline = setup.scene.as_ref().map(|scene| {
+                let timeline = scene.timeline(now);
+                let timeline = if from_request { timeline.from_first_request() } else { timeline };
+                (timeline, scene.dialect())
+            });
             let faults = Faults::new(rules, &K2, setup.seed ^ FAULTS);
             Some(Stage { world, config, timeline, faults })
         };

@@ -109,7 +109,8 @@ impl Setup {
             return Ok(scene.build(now));
         }
         let seed = self.seed;
-        let mut world = World::new(now, (1..=self.boxes).map(config).collect(), seed);
+        let mut world =
+            World::new(now, (1..=self.boxes).map(|number| config(number, now)).collect(), seed);
         for address in 0x81..=0x84 {
             let address = Address(address);
             world.add_motor(MotorConfig { address, ..MotorConfig::default() });
@@ -129,11 +130,12 @@ impl Setup {
     }
 }
 
-/// Box `number`, with an identity and a serial number of its own.
-fn config(number: u8) -> BoxConfig {
+/// Box `number`, with an identity and a serial number of its own, switched on now.
+fn config(number: u8, now: Time) -> BoxConfig {
     let mut uniid = BoxConfig::default().uniid;
     uniid[11] = uniid[11].wrapping_add(number);
-    BoxConfig { uniid, serial: format!("10000000000000000A{number}"), ..BoxConfig::default() }
+    let serial = format!("10000000000000000A{number}");
+    BoxConfig { power_on: now, uniid, serial, ..BoxConfig::default() }
 }
 
 /// A seed that is another one each time.

@@ -8,6 +8,7 @@ use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::refusal::{Refusal, Wrong};
 
@@ -47,8 +48,33 @@ fn unread(rejection: &BytesRejection) -> Refusal {
 
 /// JSON that is none is malformed; JSON that means nothing here cannot be processed.
 pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
-    serde_json::from_slice(bytes).map_err(|error| {
-        let wrong = if error.is_data() { Wrong::Unprocessable } else { Wrong::Malformed };
-        Refusal::new(wrong, format!("the body: {error}"))
-    })
+    let refuse =
+        |wrong, error: serde_json::Error| Refusal::new(wrong, format!("the body: {error}"));
+    let value: Value =
+        serde_json::from_slice(bytes).map_err(|error| refuse(Wrong::Malformed, error))?;
+    // A list would be taken for the values of an object in the order of its keys.
+    if !value.is_object() {
+        return Err(Refusal::new(Wrong::Unprocessable, "the body is no JSON object; write {…}"));
+    }
+    serde_json::from_value(value).map_err(|error| refuse(Wrong::Unprocessable, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::ClockChange;
+
+    #[test]
+    fn a_body_is_an_object_with_known_keys() {
+        let read = |text: &str| read::<ClockChange>(text.as_bytes()).map_err(|why| why.wrong);
+        let change = ClockChange { paused: Some(true), speed: Some(2.0) };
+        assert_eq!(read(r#"{"paused":true,"speed":2}"#), Ok(change));
+        assert_eq!(read("{}"), Ok(ClockChange::default()));
+        for text in ["[true,2.0]", "null", "3", r#"{"pause":true}"#, r#"{"paused":null}"#] {
+            assert_eq!(read(text), Err(Wrong::Unprocessable), "{text}");
+        }
+        for text in ["", "{", "{} {}", "\u{feff}{}", "nul"] {
+            assert_eq!(read(text), Err(Wrong::Malformed), "{text}");
+        }
+    }
 }

@@ -59,6 +59,7 @@ pub(crate) async fn follow(
         let message = "too many streams are open; close some";
         return Err(Refusal::new(Wrong::Conflict, message));
     };
+    shared.ask(|backend| Ok(backend.catch_up())).await?;
     let after = which.after.unwrap_or_else(|| shared.feed.last());
     Ok(upgrade.on_upgrade(move |socket| async move {
         // A page that is gone is nobody's failure.
@@ -81,6 +82,7 @@ impl Stream {
         self.shared.follower.notify_one();
         let hello = json!({
             "type": "hello",
+            "run": self.shared.run,
             "kind": self.shared.backend.kind(),
             "read_only": read_only(self.shared.backend.as_ref()),
             "version": env!("CARGO_PKG_VERSION"),

@@ -284,12 +284,14 @@ fn schemas(backend: &dyn Backend) -> Value {
             "description": "In milliseconds, down to nanoseconds." } })),
         "Seen": {
             "type": "object",
-            "description": "A line as `k485 decode --to json` writes it, and three keys more.",
-            "required": ["seq", "type", "text", "mark"],
+            "description": "A line as `k485 decode --to json` writes it, and four keys more.",
+            "required": ["seq", "type", "text", "words", "mark"],
             "properties": {
                 "seq": { "type": "integer", "minimum": 1, "description": "Its number." },
                 "type": { "enum": ["exchange", "frame", "noise", "gap"] },
                 "text": { "type": "string", "description": "The line that a screen shows." },
+                "words": { "type": "array", "description": "The same as words, each with its role.",
+                    "items": { "type": "array", "items": { "type": "string" } } },
                 "mark": { "enum": ["good", "warn", "bad"] },
             },
         },

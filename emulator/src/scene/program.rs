@@ -73,8 +73,11 @@ fn check(name: &str, value: &Json, key: &Key) -> Result<(), String> {
             _ => Ok(()),
         },
         Shape::Table(info) => {
-            let keys = value.as_object().into_iter().flatten();
-            for (inner, value) in keys {
+            // A list is taken for one by `serde`, its values in the order of the keys.
+            let Some(table) = value.as_object() else {
+                return Err(format!("{name} is an object with the keys of a spool"));
+            };
+            for (inner, value) in table {
                 // An unknown one is told by whoever reads it.
                 let known = if inner == COLOR { "colour" } else { inner };
                 if let Some(key) = info().keys.iter().find(|key| key.name == known) {
@@ -180,6 +183,7 @@ mod tests {
         }
         for json in [
             json!({ "do": "rack", "spool": 3 }),
+            json!({ "do": "rack", "spool": [null, null] }),
             json!({ "do": "rack", "spool": { "smell": 3 } }),
             json!({ "do": "slip", "box": 1, "on": "yes" }),
             json!({ "do": "slip", "box": 1.5 }),

@@ -120,10 +120,11 @@ impl Pace {
         state.speed = speed.unwrap_or(state.speed);
     }
 
-    /// It stands still but for what requests and steps take it on.
-    pub(super) fn set_virtual(&self) {
-        self.set(Some(true), None);
-        self.lock().is_virtual = true;
+    /// It begins at `bus`, and stands still but for what requests and steps take it on.
+    pub(super) fn set_virtual(&self, bus: Time) {
+        let real = self.clock.now();
+        let speed = self.lock().speed;
+        *self.lock() = State { real, bus, began: bus, paused: true, speed, is_virtual: true };
     }
 
     pub(super) fn reading(&self) -> Reading {
@@ -156,7 +157,7 @@ mod tests {
         // It does not go back.
         pace.jump(still);
         assert_eq!(pace.now().since(still), 5);
-        pace.set_virtual();
+        pace.set_virtual(pace.now());
         assert_eq!(pace.stretch(Time::SECOND), 0);
     }
 
