@@ -8,6 +8,7 @@
 //! - [`open`]: which return ends which call, over restarted ids and doubled labels;
 //! - [`bus`]: the bus records of the send calls;
 //! - [`reader`]: files and folders of them as events, or as records, in the order of time;
+//! - [`tree`]: calls with what happened within them;
 //! - [`sniff`]: telling a trace by its first bytes;
 //! - [`decimal`]: decimal text to integers without rounding through binary floats.
 //!
@@ -25,9 +26,11 @@ pub mod reader;
 mod scan;
 mod send;
 pub mod sniff;
+pub mod tree;
 
 pub use bus::BusRecords;
 pub use event::{Event, Kind, Site};
 pub use open::OpenCalls;
 pub use reader::{EventReader, MergedEvents, TraceReader};
 pub use sniff::looks_like_trace;
+pub use tree::Tree;
