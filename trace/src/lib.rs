@@ -9,6 +9,7 @@
 //! - [`bus`]: the bus records of the send calls;
 //! - [`reader`]: files and folders of them as events, or as records, in the order of time;
 //! - [`tree`]: calls with what happened within them;
+//! - [`files`]: which files belong together;
 //! - [`sniff`]: telling a trace by its first bytes;
 //! - [`decimal`]: decimal text to integers without rounding through binary floats.
 //!
@@ -19,6 +20,7 @@
 pub mod bus;
 pub mod decimal;
 pub mod event;
+pub mod files;
 mod lines;
 mod merge;
 pub mod open;

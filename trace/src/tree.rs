@@ -14,25 +14,25 @@
 //! Memory is bounded by [`Options::most`], whatever the trace holds: what has no room is counted in
 //! the call it belongs to. Calls deeper than [`MAX_DEPTH`] are put beside those at that depth.
 
+mod frames;
 mod node;
+mod outlet;
 mod stacks;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
 
-use k485_proto::deframer::spans;
-use k485_proto::record::{Direction, Origin, Record, Time, Verdict};
+use k485_proto::record::Time;
 
+use frames::{own_frames, reply_frames};
 pub use node::{Args, Child, End, Nesting, Node, Run};
 use stacks::{Entry, Stacks};
 
 use crate::bus::SEND;
 use crate::event::{Context, Event, Kind, Site};
 use crate::open::{self, Begin, MAX_OPEN, OpenCalls};
-use crate::send;
 
 /// How deep calls nest in a tree.
 pub const MAX_DEPTH: usize = 512;
@@ -267,12 +267,6 @@ impl Tree {
         self.ready.pop_front()
     }
 
-    fn tell(&mut self, item: Item) -> Step {
-        self.waiting.insert(self.order, Some(item));
-        self.settle(MAX_WAITING);
-        Step::Other
-    }
-
     fn begin(
         &mut self,
         space: usize,
@@ -456,91 +450,6 @@ impl Tree {
         }
     }
 
-    /// Puts something into the call that it is within, or beside what is within none.
-    fn put(&mut self, parent: Option<u64>, child: Child) {
-        let size = child.size();
-        if self.held + size > self.options.most {
-            self.settle(MAX_WAITING);
-        }
-        let is_over = self.held + size > self.options.most;
-        let Some(open) = parent.and_then(|parent| self.open.get_mut(&parent)) else {
-            self.held += size;
-            self.waiting.insert(child.order(), Some(Item::Child(child)));
-            self.settle(MAX_WAITING);
-            return;
-        };
-        if is_over {
-            let calls = if let Child::Call(node) = &child { node.calls() } else { 0 };
-            open.node.left_out += calls;
-            self.left_out += calls;
-            return;
-        }
-        let (before, after) = node::push(&mut open.node.children, child, self.options.fold);
-        self.held = (self.held + after).saturating_sub(before);
-    }
-
-    /// Lets out what waits for nothing any more; where too much waits, what waits longest.
-    fn settle(&mut self, most: usize) {
-        while let Some(first) = self.waiting.first_entry() {
-            if first.get().is_some() {
-                if let Some(item) = first.remove() {
-                    self.let_out(item);
-                }
-                continue;
-            }
-            if self.waiting.len() <= most && self.held <= self.options.most {
-                return;
-            }
-            let done = self.waiting.iter().find(|(_, item)| item.is_some());
-            let Some(order) = done.map(|(order, _)| *order) else { return };
-            if let Some(item) = self.waiting.remove(&order).flatten() {
-                self.let_out(item);
-            }
-        }
-    }
-
-    /// Lets out one thing, folded with those before it.
-    fn let_out(&mut self, item: Item) {
-        let Item::Child(child) = item else {
-            self.let_go();
-            self.ready.push_back(item);
-            return;
-        };
-        self.held = self.held.saturating_sub(child.size());
-        node::push(&mut self.tail, child, self.options.fold);
-        let keep = match self.tail.last() {
-            _ if self.options.fold < 2 => 0,
-            Some(Child::Run(_)) => 1,
-            _ => self.options.fold - 1,
-        };
-        let over = self.tail.len().saturating_sub(keep);
-        self.ready.extend(self.tail.drain(..over).map(Item::Child));
-    }
-
-    /// Lets out what may have been folded with the next.
-    fn let_go(&mut self) {
-        self.ready.extend(self.tail.drain(..).map(Item::Child));
-    }
-
-    fn frame(
-        &mut self,
-        space: usize,
-        event: &Event<'_>,
-        site: &Site<'_>,
-        direction: Direction,
-        digits: &str,
-    ) -> Step {
-        let parent = self.around(space, &event.context);
-        let depth = self.depth_within(parent);
-        for (bytes, origin, verdict) in send::frame(digits, direction).unwrap_or_default() {
-            let mut record = record(&site.object, event.time, direction, event.offset);
-            (record.bytes, record.origin, record.verdict) = (bytes, origin, verdict);
-            self.order += 1;
-            self.put(parent, Child::Frame { order: self.order, record });
-        }
-        Step::Frame { depth }
-    }
-
     /// The open call that something without an end is within.
     fn around(&self, space: usize, context: &Context) -> Option<u64> {
         if context.is_told() {
@@ -584,47 +493,6 @@ impl Tree {
 /// Whether a call that nobody asked for is around one that is shown.
 fn has_calls(node: &Node) -> bool {
     node.children.iter().any(|child| matches!(child, Child::Call(_) | Child::Run(_)))
-}
-
-fn record(object: &str, time: Option<Time>, direction: Direction, offset: u64) -> Record {
-    Record {
-        time,
-        bus: Arc::from(object),
-        dir: Some(direction),
-        offset,
-        bytes: Vec::new(),
-        origin: Origin::Wire,
-        verdict: Verdict::NoReply,
-        call: None,
-    }
-}
-
-/// The frames of a call of the send function, where the tracer did not tell them as events.
-fn own_frames(node: &mut Node, order: u64) {
-    let is_told = |child: &Child| matches!(child, Child::Frame { .. });
-    if node.site.method != SEND || node.children.iter().any(is_told) {
-        return;
-    }
-    let object = node.site.object.to_string();
-    if let Some(request) = node.args.as_ref().and_then(|args| send::request(&args.text).ok()) {
-        let mut record = record(&object, node.begin, Direction::Request, 0);
-        (record.bytes, record.origin, record.verdict) =
-            (request.bytes, request.origin, Verdict::Frame);
-        node.children.insert(0, Child::Frame { order: node.order, record });
-    }
-    let end = node.begin.zip(node.duration);
-    let time = end.map(|(begin, duration)| Time(begin.0.saturating_add(duration)));
-    reply_frames(node, &object, time, order);
-}
-
-fn reply_frames(node: &mut Node, object: &str, time: Option<Time>, order: u64) {
-    let End::Returned(result) = &node.end else { return };
-    let Ok(send::Reply::Bytes(bytes)) = send::reply(result) else { return };
-    for span in spans(&bytes) {
-        let Record { bytes, verdict, .. } = Record::of_span(&span);
-        let record = Record { bytes, verdict, ..record(object, time, Direction::Response, 0) };
-        node.children.push(Child::Frame { order, record });
-    }
 }
 
 fn hash(value: &(impl Hash + ?Sized)) -> u64 {

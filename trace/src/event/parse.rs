@@ -199,7 +199,8 @@ impl<'a> Raw<'a> {
             mono: self.mono.and_then(|mono| scaled(mono.get(), 0)),
             tid: whole(self.tid),
             gid: whole(self.gid),
-            parent: whole(self.parent),
+            // Ids begin at 1; 0 is no call.
+            parent: whole(self.parent).filter(|parent| *parent > 0),
             depth: whole(self.depth).and_then(|depth| u32::try_from(depth).ok()),
         }
     }

@@ -137,6 +137,8 @@ fn what_our_own_tracer_tells_beside_it() {
     assert_eq!((argv.as_deref(), kw.as_deref()), (Some(r#"[1, "x"]"#), Some(r#"{"a": null}"#)));
     assert_eq!(event.clone().into_owned(), event);
 
+    let root = parse(r#"{"type":"mark","parent":0,"gid":0}"#).unwrap().context;
+    assert!(root.parent.is_none() && root.is_told());
     let kind = |text| parse(text).map(|event| event.kind);
     let frame =
         r#"{"type":"frame","time":1,"object":"o","direction":"rx","bytes":"f7","parent":8}"#;

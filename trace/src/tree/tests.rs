@@ -1,6 +1,7 @@
 use super::*;
 use crate::reader::EventReader;
 use k485_proto::frame::Hex;
+use k485_proto::record::Time;
 use proptest::prelude::*;
 
 /// An event in the seed's form: `call 7 1.5 box get_len T1A`, `return 7 1.6 box get_len 5`.
