@@ -10,6 +10,7 @@
 //! - [`reader`]: files and folders of them as events, or as records, in the order of time;
 //! - [`tree`]: calls with what happened within them;
 //! - [`files`]: which files belong together;
+//! - [`filter`]: conditions over calls; [`stats`]: calls in figures; [`survey`]: what a file holds;
 //! - [`sniff`]: telling a trace by its first bytes;
 //! - [`decimal`]: decimal text to integers without rounding through binary floats.
 //!
@@ -21,6 +22,7 @@ pub mod bus;
 pub mod decimal;
 pub mod event;
 pub mod files;
+pub mod filter;
 mod lines;
 mod merge;
 pub mod open;
@@ -28,6 +30,9 @@ pub mod reader;
 mod scan;
 mod send;
 pub mod sniff;
+mod spread;
+pub mod stats;
+pub mod survey;
 pub mod tree;
 
 pub use bus::BusRecords;
