@@ -24,7 +24,7 @@ mod tests;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use k485_proto::record::Time;
+use k485_proto::record::{Call, Time};
 
 use frames::{own_frames, reply_frames};
 pub use node::{Args, Child, End, Nesting, Node, Run};
@@ -399,7 +399,8 @@ impl Tree {
                 };
                 if node.site.method == SEND {
                     let object = node.site.object.to_string();
-                    reply_frames(&mut node, &object, event.time, self.order);
+                    let call = Call { id: node.order, timeout_ms: None, duration_ns: duration };
+                    reply_frames(&mut node, &object, (event.time, call), self.order);
                 }
                 node.seal();
                 self.judge(parent, node, judge);

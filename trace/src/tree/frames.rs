@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use k485_proto::deframer::spans;
-use k485_proto::record::{Direction, Origin, Record, Time, Verdict};
+use k485_proto::record::{Call, Direction, Origin, Record, Time, Verdict};
 
 use super::{Child, End, Node, Step, Tree};
 use crate::bus::SEND;
@@ -22,9 +22,10 @@ impl Tree {
     ) -> Step {
         let parent = self.around(space, &event.context);
         let depth = self.depth_within(parent);
+        let call = parent.map(|number| Call { id: number, timeout_ms: None, duration_ns: None });
         for (bytes, origin, verdict) in send::frame(digits, direction).unwrap_or_default() {
-            let mut record = record(&site.object, event.time, direction, event.offset);
-            (record.bytes, record.origin, record.verdict) = (bytes, origin, verdict);
+            let record = record(&site.object, event.time, direction, call);
+            let record = Record { bytes, origin, verdict, offset: event.offset, ..record };
             self.order += 1;
             self.put(parent, Child::Frame { order: self.order, record });
         }
@@ -32,43 +33,85 @@ impl Tree {
     }
 }
 
-fn record(object: &str, time: Option<Time>, direction: Direction, offset: u64) -> Record {
+fn record(object: &str, time: Option<Time>, direction: Direction, call: Option<Call>) -> Record {
     Record {
         time,
         bus: Arc::from(object),
         dir: Some(direction),
-        offset,
+        offset: 0,
         bytes: Vec::new(),
         origin: Origin::Wire,
         verdict: Verdict::NoReply,
-        call: None,
+        call,
     }
 }
 
-/// The frames of a call of the send function, where the tracer did not tell them as events.
+/// The frames of a call that is over: where the tracer did not tell them as events, those of a call
+/// of the send function are made of its arguments and its result.
 pub(super) fn own_frames(node: &mut Node, order: u64) {
-    let is_told = |child: &Child| matches!(child, Child::Frame { .. });
-    if node.site.method != SEND || node.children.iter().any(is_told) {
+    let call = Call { id: node.order, timeout_ms: None, duration_ns: node.duration };
+    let mut told = None;
+    for child in &mut node.children {
+        if let Child::Frame { record, .. } = child {
+            told = record.dir;
+            if record.dir == Some(Direction::Response)
+                && let Some(call) = &mut record.call
+            {
+                call.duration_ns = node.duration;
+            }
+        }
+    }
+    if node.site.method != SEND {
         return;
     }
     let object = node.site.object.to_string();
-    if let Some(request) = node.args.as_ref().and_then(|args| send::request(&args.text).ok()) {
-        let mut record = record(&object, node.begin, Direction::Request, 0);
-        (record.bytes, record.origin, record.verdict) =
-            (request.bytes, request.origin, Verdict::Frame);
+    if told.is_none()
+        && let Some(request) = node.args.as_ref().and_then(|args| send::request(&args.text).ok())
+    {
+        let call = Call { timeout_ms: request.timeout_ms, ..call };
+        let record = record(&object, node.begin, Direction::Request, Some(call));
+        let (bytes, origin, verdict) = (request.bytes, request.origin, Verdict::Frame);
+        let record = Record { bytes, origin, verdict, ..record };
         node.children.insert(0, Child::Frame { order: node.order, record });
     }
     let end = node.begin.zip(node.duration);
     let time = end.map(|(begin, duration)| Time(begin.0.saturating_add(duration)));
-    reply_frames(node, &object, time, order);
+    let id = node.children.iter().find_map(|child| match child {
+        Child::Frame { record, .. } => record.call.map(|call| call.id),
+        _ => None,
+    });
+    let call = Call { id: id.unwrap_or(call.id), ..call };
+    match told {
+        None => reply_frames(node, &object, (time, call), order),
+        // Nobody answered what was told to be sent.
+        Some(Direction::Request) if matches!(&node.end, End::Returned(text) if text == "null") => {
+            let record = record(&object, time, Direction::Response, Some(call));
+            node.children.push(Child::Frame { order, record });
+        }
+        Some(_) => {}
+    }
 }
 
-pub(super) fn reply_frames(node: &mut Node, object: &str, time: Option<Time>, order: u64) {
-    let End::Returned(result) = &node.end else { return };
-    let Ok(send::Reply::Bytes(bytes)) = send::reply(result) else { return };
-    for span in spans(&bytes) {
-        let Record { bytes, verdict, .. } = Record::of_span(&span);
-        let record = Record { bytes, verdict, ..record(object, time, Direction::Response, 0) };
-        node.children.push(Child::Frame { order, record });
+pub(super) fn reply_frames(
+    node: &mut Node,
+    object: &str,
+    (time, call): (Option<Time>, Call),
+    order: u64,
+) {
+    let reply = match &node.end {
+        End::Returned(result) => send::reply(result),
+        End::Raised { .. } => Ok(send::Reply::Raised),
+        End::NotSeen => return,
+    };
+    let record = record(object, time, Direction::Response, Some(call));
+    match reply {
+        Ok(send::Reply::Bytes(bytes)) => node.children.extend(spans(&bytes).map(|span| {
+            let Record { bytes, verdict, .. } = Record::of_span(&span);
+            Child::Frame { order, record: Record { bytes, verdict, ..record.clone() } }
+        })),
+        Ok(send::Reply::Nothing | send::Reply::Raised) => {
+            node.children.push(Child::Frame { order, record });
+        }
+        Err(_) => {}
     }
 }

@@ -167,7 +167,10 @@ fn frames_are_made_of_send_calls_or_told() {
     let frame = "{\"type\":\"frame\",\"object\":\"serial_485\",\"direction\":\"tx\",\
                  \"bytes\":\"0103ff0a\",\"parent\":2,\"time\":2}\n";
     let text = send(2, "2") + frame + &back(2, "2.1", "null");
-    assert_eq!(told(&text), format!("{SEND}({{'_bytes': '0103ff0a'}}, 2)=null[request:0103ff0a]"));
+    assert_eq!(
+        told(&text),
+        format!("{SEND}({{'_bytes': '0103ff0a'}}, 2)=null[request:0103ff0a response:]")
+    );
     // The end alone, and a frame within nothing.
     assert_eq!(
         told(&(back(9, "3", reply) + &frame.replace('2', "8"))),
