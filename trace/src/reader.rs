@@ -45,6 +45,11 @@ impl<R: BufRead> EventReader<R> {
         &self.name
     }
 
+    /// The input, for reading what it holds in another way.
+    pub fn into_input(self) -> R {
+        self.lines.into_input()
+    }
+
     /// The next event, borrowed from the line; `None` at the end. The iterator gives the same
     /// events as copies.
     pub fn next_event(&mut self) -> Option<Result<Event<'_>, Complaint>> {

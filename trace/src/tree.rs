@@ -183,6 +183,12 @@ impl Tree {
         self.open.len()
     }
 
+    /// A call that is open, as far as it is known.
+    #[must_use]
+    pub fn node(&self, number: u64) -> Option<&Node> {
+        self.open.get(&number).map(|open| &open.node)
+    }
+
     /// How many bytes are held, about.
     #[must_use]
     pub fn held(&self) -> usize {
@@ -312,7 +318,7 @@ impl Tree {
             parent = parent.and_then(|parent| self.open.get(&parent)?.parent);
             depth = self.depth_within(parent);
         }
-        let node = Node { args: Some(args), depth, nesting, ..self.node(event, id, site) };
+        let node = Node { args: Some(args), depth, nesting, ..self.unknown(event, id, site) };
         if parent.is_none() {
             self.waiting.insert(self.order, None);
         }
@@ -323,7 +329,7 @@ impl Tree {
     }
 
     /// A call of which nothing is known but one event.
-    fn node(&self, event: &Event<'_>, id: u64, site: &Site<'_>) -> Node {
+    fn unknown(&self, event: &Event<'_>, id: u64, site: &Site<'_>) -> Node {
         Node {
             order: self.order,
             id,
@@ -395,7 +401,7 @@ impl Tree {
                     duration,
                     depth: self.depth_within(parent),
                     nesting: Nesting::ParentNotSeen,
-                    ..self.node(event, id, site)
+                    ..self.unknown(event, id, site)
                 };
                 if node.site.method == SEND {
                     let object = node.site.object.to_string();

@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use k485_proto::record::{Record, Time, Verdict};
+use k485_proto::record::{Direction, Record, Time, Verdict};
 
 use crate::event::{Context, Site};
 
@@ -213,10 +213,9 @@ impl Child {
             // So often it happened, so often it is alike: a run of three is like a run of five.
             Child::Run(run) => run.shape.hash(&mut hasher),
             Child::Frame { record, .. } => {
-                // The address and the function; not what is in the payload.
-                let wire = record.wire();
-                let head = wire.as_deref().map(|wire| (wire.get(1), wire.get(4)));
-                (record.dir, head, matches!(record.verdict, Verdict::Frame)).hash(&mut hasher);
+                // What was asked, and of a reply that there was one.
+                let asked = (record.dir == Some(Direction::Request)).then_some(&record.bytes);
+                (record.dir, asked, matches!(record.verdict, Verdict::Frame)).hash(&mut hasher);
             }
             Child::Attr { name, .. } => name.hash(&mut hasher),
         }
