@@ -11,6 +11,7 @@
 //! - [`tree`]: calls with what happened within them;
 //! - [`files`]: which files belong together;
 //! - [`filter`]: conditions over calls; [`stats`]: calls in figures; [`survey`]: what a file holds;
+//! - [`stream`]: a running tracer's bytes as lines;
 //! - [`sniff`]: telling a trace by its first bytes;
 //! - [`decimal`]: decimal text to integers without rounding through binary floats.
 //!
@@ -32,6 +33,7 @@ mod send;
 pub mod sniff;
 mod spread;
 pub mod stats;
+pub mod stream;
 pub mod survey;
 pub mod tree;
 

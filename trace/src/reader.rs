@@ -109,7 +109,7 @@ impl<R: BufRead> Iterator for EventReader<R> {
 
 /// Python writes floats that are no number as `NaN`, `Infinity` and `-Infinity`, which is no JSON:
 /// gives the line with them as texts, `None` if there are none.
-fn quote_constants(line: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn quote_constants(line: &[u8]) -> Option<Vec<u8>> {
     let candidate = |at| line[at..].starts_with(b"NaN") || line[at..].starts_with(b"Infinity");
     if !memchr::memchr2_iter(b'N', b'I', line).any(candidate) {
         return None;
