@@ -11,7 +11,7 @@
 //! - [`tree`]: calls with what happened within them;
 //! - [`files`]: which files belong together;
 //! - [`filter`]: conditions over calls; [`stats`]: calls in figures; [`survey`]: what a file holds;
-//! - [`stream`]: a running tracer's bytes as lines;
+//! - [`stream`]: a running tracer's bytes as lines; [`keep`]: those lines in files;
 //! - [`sniff`]: telling a trace by its first bytes;
 //! - [`decimal`]: decimal text to integers without rounding through binary floats.
 //!
@@ -24,6 +24,7 @@ pub mod decimal;
 pub mod event;
 pub mod files;
 pub mod filter;
+pub mod keep;
 mod lines;
 mod merge;
 pub mod open;
