@@ -203,9 +203,9 @@ fn a_stream_of_another_tracer_in_files_and_on_the_screen() {
          20:57:52.000           box.Tn_action(T2A)\n\
          20:57:52.100  20.5 ms    serial_485 serial485.cmd_send_data_with_response(<0103ff0a>, 3600) \
          -> <f70107000a19240000e7>\n                           \
-         box1   GET_BOX_STATE -> OK STATE\n\
+         box1   GET_BOX_STATE -> OK (WORDS)\n\
          20:57:53.000  20.5 ms  end box.Tn_action -> true\n"
-            .replace("STATE", state())
+            .replace("(WORDS)", state())
     );
     for said in ["7 events in ", "types: ", "call 2", "objects: box 2", "written: ", "5 files"] {
         assert!(err.contains(said), "{said}: {err}");

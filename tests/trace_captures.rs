@@ -99,7 +99,10 @@ fn every_call_is_counted(folder: &Path) -> Result<(), Failed> {
     let mut told: BTreeMap<String, u64> = BTreeMap::new();
     for lines in traces(folder)?.values() {
         // Only of the bus: objects that share a class are told twice.
-        let sends = lines.iter().filter(|line| line["method"] == SEND);
+        let is_send = |line: &&Value| {
+            line["method"] == SEND && (line["type"] == "call" || line["type"] == "return")
+        };
+        let sends = lines.iter().filter(is_send);
         let mut open = std::collections::BTreeSet::new();
         for line in sends {
             let is_call = line["type"] == "call";
