@@ -165,6 +165,9 @@ class Motor:
         self.reactor.pause(self.reactor.monotonic() + seconds)
         return seconds
 
+    def outer_wait(self, seconds):
+        return self.wait(seconds)
+
     # Ones that are held as bound methods from the start
 
     def on_tick(self, eventtime):
@@ -371,15 +374,6 @@ class MotorControl(Motor):
 
     def _do_fail_now(self, gcmd):
         raise RuntimeError("on purpose")
-
-
-def _outer_wait(self, seconds):
-    return self.wait(seconds)
-
-
-Motor.outer_wait = _outer_wait
-_outer_wait.__name__ = 'outer_wait'
-_outer_wait.__qualname__ = 'Motor.outer_wait'
 
 
 def load_config(config):
