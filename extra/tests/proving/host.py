@@ -142,6 +142,8 @@ class Host:
 
     def write_config(self, sections=None, options=None):
         hooks = {'stream_port': self.port}
+        if self.design == 'ours':
+            hooks['auto_start'] = 'False'
         hooks.update(options or {})
         lines = ['[mcu]', 'serial: %s' % (self.folder / 'mcu',),
                  '[printer]', 'kinematics: none', 'max_velocity: 300', 'max_accel: 3000',

@@ -213,11 +213,11 @@ def test_mark(host):
 def test_save(new_host, tmp_path):
     """The last seconds, in the one folder that is configured, even if nobody listened."""
     folder = tmp_path / 'saved'
-    host = new_host(options={'save_path': str(folder)}).start()
+    host = new_host(options={'folder': str(folder), 'always_record': 'True'}).start()
     host.gcode('TRACE_ALL OBJECT=motor_left')
     host.call('add', 40, 2, on='motor_left')
     said = host.text('TRACE_SAVE NAME=load')
-    saved = wait_for(lambda: [p for p in folder.glob('*') if p.stat().st_size], said)
+    saved = wait_for(lambda: [p for p in folder.glob('*') if '"return"' in p.read_text()], said)
     assert len(saved) == 1 and 'load' in saved[0].name
     events = [json.loads(line) for line in saved[0].read_text().splitlines()]
     assert [e['result'] for e in events if e['type'] == 'return' and e['method'] == 'add'] == [42]
@@ -234,7 +234,8 @@ def test_options_are_checked(new_host):
     """An option that there is not, a port that can't be: a configuration error, as Klipper words it."""
     for options, word in (({'strem_port': 1}, 'strem_port'), ({'stream_port': 'many'}, 'stream_port'),
                           ({'stream_port': 70000}, 'stream_port'),
-                          ({'bind': 'nowhere at all'}, 'bind'), ({'max_clients': -1}, 'max_clients')):
+                          ({'max_clients': -1}, 'max_clients'),
+                          ({'polling_patterns': '00a'}, 'polling_patterns')):
         host = new_host(options=options).start()
         info = host.info()
         assert info['state'] == 'error' and word in info['state_message'], (options, info)
