@@ -239,6 +239,7 @@ def bound_before(host):
     # And not any more.
     host.gcode('TRACE_DISABLE OBJECT=motor_left')
     host.gcode('TRACE_ENABLE OBJECT=motor_left METHOD=echo')
+    settled(host, client, 'echo', on='motor_left')
     client.forget()
     host.gcode('MOTOR_MOVE BY=4')
     host.prove(do='pipe')

@@ -80,6 +80,8 @@ class Motor:
         self.moved_by = []
         self.speed = 12.5
         self.ticks = 0
+        self.next_tick = self.reactor.NEVER
+        self.late = 0.
 
     # Plain ones
 
@@ -172,7 +174,9 @@ class Motor:
 
     def on_tick(self, eventtime):
         self.ticks += 1
-        return eventtime + 0.05
+        self.late = max(self.late, eventtime - self.next_tick)
+        self.next_tick = eventtime + 0.05
+        return self.next_tick
 
     def on_moved(self, by):
         self.moved_by.append(by)
@@ -371,6 +375,11 @@ class MotorControl(Motor):
         cls = type(self.printer.lookup_object(gcmd.get('OBJECT', 'motor_left')))
         return {'kinds': {name: type(value).__name__ for name, value in sorted(vars(cls).items())},
                 'ids': {name: id(value) for name, value in sorted(vars(cls).items())}}
+
+    def _do_late(self, gcmd):
+        """How late the timer of the left one was at most, since this was asked last, in seconds."""
+        late, self.left.late = self.left.late, 0.
+        return {'value': late}
 
     def _do_fail_now(self, gcmd):
         raise RuntimeError("on purpose")
