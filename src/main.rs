@@ -31,6 +31,7 @@ mod input;
 mod length;
 mod output;
 mod ports;
+mod printer;
 mod progress;
 mod replay;
 mod scan;
