@@ -42,6 +42,7 @@ mod source;
 mod speak;
 mod stats;
 mod table;
+mod trace;
 mod unzip;
 mod view;
 mod watch;
@@ -114,6 +115,8 @@ enum Command {
     Dialect(dialect::Args),
     /// Begin, check or learn a scene, from which a bus is emulated
     Scene(scene::Args),
+    /// Catch the method calls of a running host, and read such traces: trees, figures, lists
+    Trace(trace::Args),
     /// Unpack a batch of the pressure sensor's values (unzip_data)
     Unzip(unzip::UnzipArgs),
     /// Pack values as unzip_data expects them, in the fewest bytes
@@ -141,6 +144,7 @@ fn main() -> ExitCode {
         Command::Encode(args) => encode::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Dialect(args) => dialect::run(&args),
+        Command::Trace(args) => trace::run(&args),
         Command::Unzip(args) => unzip::unzip(&args),
         Command::Zip(args) => unzip::zip(&args),
     };
