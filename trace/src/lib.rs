@@ -9,6 +9,7 @@
 //! - [`bus`]: the bus records of the send calls;
 //! - [`reader`]: files and folders of them as events, or as records, in the order of time;
 //! - [`sniff`]: telling a trace by its first bytes;
+//! - [`flush`]: what the host flushes at a change of filament, and how to find out;
 //! - [`decimal`]: decimal text to integers without rounding through binary floats.
 //!
 //! What holds everywhere: no input panics, memory is bounded by documented constants and not by
@@ -18,6 +19,7 @@
 pub mod bus;
 pub mod decimal;
 pub mod event;
+pub mod flush;
 mod lines;
 mod merge;
 pub mod open;
