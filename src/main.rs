@@ -25,6 +25,7 @@ mod exec;
 mod explain;
 mod fault_args;
 mod filter;
+mod flush;
 mod formats;
 mod grep;
 mod input;
@@ -117,6 +118,8 @@ enum Command {
     Scene(scene::Args),
     /// Catch the method calls of a running host, and read such traces: trees, figures, lists
     Trace(trace::Args),
+    /// Find out how much filament the printer flushes at each change
+    Flush(flush::Args),
     /// Unpack a batch of the pressure sensor's values (unzip_data)
     Unzip(unzip::UnzipArgs),
     /// Pack values as unzip_data expects them, in the fewest bytes
@@ -145,6 +148,7 @@ fn main() -> ExitCode {
         Command::Explain(args) => explain::run(&args),
         Command::Dialect(args) => dialect::run(&args),
         Command::Trace(args) => trace::run(&args),
+        Command::Flush(args) => flush::run(&args),
         Command::Unzip(args) => unzip::unzip(&args),
         Command::Zip(args) => unzip::zip(&args),
     };

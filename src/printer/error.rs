@@ -62,13 +62,6 @@ pub(crate) enum PrinterError {
     Stopped,
 }
 
-impl PrinterError {
-    /// Whether the printer did answer, and refused.
-    pub(crate) fn is_refusal(&self) -> bool {
-        matches!(self, PrinterError::Api { .. })
-    }
-}
-
 /// `1.5 s`, `10 s`.
 fn human(time: Duration) -> String {
     format!("{} s", time.as_secs_f64())

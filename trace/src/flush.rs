@@ -12,9 +12,11 @@ pub mod args;
 pub mod fit;
 pub mod plan;
 pub mod samples;
+pub mod session;
 pub mod spools;
 pub mod volume;
 
 pub use plan::{Loaded, Pair, Step, Wanted};
 pub use samples::{Flushes, Sample};
+pub use session::Session;
 pub use spools::{Spool, Spools};

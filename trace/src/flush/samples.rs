@@ -185,6 +185,8 @@ impl Flushes {
         let number = || serde_json::from_str::<f64>(result).ok();
         match open {
             Open::Length(Some(pair)) => match number() {
+                // A capture may hold it twice: in the object's file and in that of all.
+                Some(length) if self.is_kept(time, pair, length) => {}
                 Some(length) if self.samples.len() < MOST => self.samples.push(Sample {
                     time,
                     pair,
@@ -229,6 +231,14 @@ impl Flushes {
             }
             _ => {}
         }
+    }
+
+    /// Whether the same length was told at the same time.
+    fn is_kept(&self, time: Option<Time>, pair: Pair, length: f64) -> bool {
+        let same = |sample: &Sample| {
+            time.is_some() && (sample.time, sample.pair, sample.length) == (time, pair, length)
+        };
+        self.samples.iter().rev().take(MOST_OPEN).any(same)
     }
 
     fn volume(&mut self, from: Colour, to: Colour, told: Option<f64>) {
