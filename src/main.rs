@@ -23,6 +23,7 @@ mod emulate;
 mod encode;
 mod exec;
 mod explain;
+mod extra;
 mod fault_args;
 mod filter;
 mod flush;
@@ -120,6 +121,8 @@ enum Command {
     Trace(trace::Args),
     /// Find out how much filament the printer flushes at each change
     Flush(flush::Args),
+    /// Put the tracer into a printer's Klipper, or take it out
+    Extra(extra::Args),
     /// Unpack a batch of the pressure sensor's values (unzip_data)
     Unzip(unzip::UnzipArgs),
     /// Pack values as unzip_data expects them, in the fewest bytes
@@ -149,6 +152,7 @@ fn main() -> ExitCode {
         Command::Dialect(args) => dialect::run(&args),
         Command::Trace(args) => trace::run(&args),
         Command::Flush(args) => flush::run(&args),
+        Command::Extra(args) => extra::run(&args),
         Command::Unzip(args) => unzip::unzip(&args),
         Command::Zip(args) => unzip::zip(&args),
     };

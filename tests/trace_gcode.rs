@@ -4,7 +4,6 @@
 mod common;
 
 use std::net::TcpListener;
-use std::path::PathBuf;
 
 use common::printer::{Fate, Printer};
 use common::{folder, k485};
@@ -114,12 +113,37 @@ fn shorthands() {
                 "TRACE_ALL OBJECT=serial_485_serial485",
                 "TRACE_ATTRS OBJECT=serial_485_serial485 ENABLE=1"]
         );
-        assert_eq!(run(&["off", place]), ["TRACE_DISABLE", "TRACE_STREAM_STOP"]);
+        assert_eq!(
+            run(&["off", place]),
+            ["TRACE_DISABLE OBJECT=*", "TRACE_ATTRS", "TRACE_STREAM_STOP"]
+        );
         assert_eq!(
             run(&["off", place, "box"]),
             ["TRACE_DISABLE OBJECT=box", "TRACE_ATTRS OBJECT=box ENABLE=0"]
         );
         assert_eq!(run(&["status", place]), ["TRACE_STATUS", "TRACE_STREAM_STATUS"]);
+    });
+}
+
+#[test]
+fn what_the_tracer_refuses_is_an_error() {
+    at_both(|printer, place| {
+        printer.model().next.push_back(("TRACE_ALL", Fate::Says("// TRACE_ALL: there is no foo")));
+        let err = k485(["trace", "gcode", place, "TRACE_ALL OBJECT=foo"]).failed(4);
+        assert_eq!(err, format!("k485: {place}: TRACE_ALL: there is no foo\n"));
+    });
+}
+
+#[test]
+fn all_attribute_traces_are_ended() {
+    at_both(|printer, place| {
+        printer.model().known.extend(["TRACE_DISABLE", "TRACE_STREAM_STOP", "TRACE_ATTRS"]);
+        let says = "// Attribute traces (2):\n//   box (m.Box)\n//   box.state (m.State)";
+        printer.model().next.push_back(("TRACE_ATTRS", Fate::Says(says)));
+        k485(["trace", "off", place]).clean();
+        let expected = ["TRACE_DISABLE OBJECT=*", "TRACE_ATTRS",
+            "TRACE_ATTRS OBJECT=box ENABLE=0", "TRACE_STREAM_STOP"];
+        assert_eq!(printer.model().scripts, expected);
     });
 }
 

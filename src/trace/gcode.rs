@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::bail;
 
@@ -13,6 +14,8 @@ use crate::speak;
 const REFUSED: u8 = 4;
 /// The exit code where it does not answer in time.
 const NO_ANSWER: u8 = 5;
+/// The most lines that are kept of what a command prints; all are shown.
+const LINES: usize = 10_000;
 
 /// What `k485 trace gcode` takes.
 #[derive(Debug, clap::Args)]
@@ -127,14 +130,42 @@ pub(crate) fn on(args: &OnArgs) -> anyhow::Result<ExitCode> {
 
 /// Ends the tracing.
 pub(crate) fn off(args: &OffArgs) -> anyhow::Result<ExitCode> {
-    let disable = |object: &String| {
+    let end = |object: &String| {
         [format!("TRACE_DISABLE OBJECT={object}"), format!("TRACE_ATTRS OBJECT={object} ENABLE=0")]
     };
-    let mut commands: Vec<String> = args.objects.iter().flat_map(disable).collect();
-    if args.objects.is_empty() {
-        commands.extend(["TRACE_DISABLE", "TRACE_STREAM_STOP"].map(str::to_owned));
+    if !args.objects.is_empty() {
+        let commands: Vec<String> = args.objects.iter().flat_map(end).collect();
+        return run(&args.printer, &commands);
     }
-    run(&args.printer, &commands)
+    let mut console = Console::open(&args.printer)?;
+    let mut attrs = Vec::new();
+    for command in ["TRACE_DISABLE OBJECT=*", "TRACE_ATTRS"] {
+        match console.run(command)? {
+            Ok(lines) => attrs = lines,
+            Err(code) => return Ok(code),
+        }
+    }
+    let mut commands: Vec<String> = traced(&attrs)
+        .iter()
+        .map(|object| format!("TRACE_ATTRS OBJECT={object} ENABLE=0"))
+        .collect();
+    commands.push("TRACE_STREAM_STOP".to_owned());
+    console.all(&commands)
+}
+
+/// The objects whose attributes are traced, from what TRACE_ATTRS says: `box (module.Class)`, and
+/// what was reached from one, `box.part (module.Class)`.
+fn traced(lines: &[String]) -> Vec<String> {
+    let mut objects: Vec<String> = lines
+        .iter()
+        .filter_map(|line| line.trim().split_once(" ("))
+        .filter_map(|(path, _)| object(path.split('.').next()?).ok())
+        // The heading, `Attribute traces (2):`.
+        .filter(|object| object != "Attribute_traces")
+        .collect();
+    objects.sort();
+    objects.dedup();
+    objects
 }
 
 /// Asks what is traced.
@@ -144,78 +175,126 @@ pub(crate) fn status(args: &StatusArgs) -> anyhow::Result<ExitCode> {
 
 /// Runs the commands until one fails.
 fn run(args: &PrinterArgs, commands: &[String]) -> anyhow::Result<ExitCode> {
-    let mut printer = args.open(speak::stop()?)?;
-    let mut out = output::open(None)?.out;
-    for command in commands {
-        let mut said = Vec::new();
+    Console::open(args)?.all(commands)
+}
+
+/// A printer, and where is shown what it prints.
+struct Console {
+    printer: Printer,
+    timeout: Duration,
+    out: Box<dyn Write>,
+}
+
+impl Console {
+    fn open(args: &PrinterArgs) -> anyhow::Result<Console> {
+        let printer = args.open(speak::stop()?)?;
+        Ok(Console { printer, timeout: args.timeout(), out: output::open(None)?.out })
+    }
+
+    fn all(&mut self, commands: &[String]) -> anyhow::Result<ExitCode> {
+        for command in commands {
+            if let Err(code) = self.run(command)? {
+                return Ok(code);
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Runs a command and shows what it prints, which it gives; or the exit code, if it failed.
+    fn run(&mut self, command: &str) -> anyhow::Result<Result<Vec<String>, ExitCode>> {
+        // So the tracer says what it refuses, since it raises nothing into Klipper.
+        let refusal = format!("{}: ", command.split_whitespace().next().unwrap_or_default());
+        let (mut lines, mut said) = (Vec::new(), Vec::new());
+        let mut refused = None;
         let mut written = Ok(());
-        let result = printer.gcode(command, Some(args.timeout()), &mut |line| {
-            match line.strip_prefix("!!") {
-                Some(error) => said.push(shown(error)),
-                None => {
-                    let line = shown(line.strip_prefix("//").unwrap_or(line));
-                    let line = writeln!(out, "{line}").and_then(|()| out.flush());
-                    written = std::mem::replace(&mut written, Ok(())).and(line);
-                }
+        let out = &mut self.out;
+        let result = self.printer.gcode(command, Some(self.timeout), &mut |line| {
+            if let Some(error) = line.strip_prefix("!!") {
+                said.push(shown(error.trim_start()));
+                return;
+            }
+            let line = shown(line.strip_prefix("// ").or(line.strip_prefix("//")).unwrap_or(line));
+            if refusal.starts_with("TRACE_") && line.starts_with(&refusal) {
+                refused = Some(line);
+                return;
+            }
+            if written.is_ok() {
+                written = writeln!(out, "{line}").and_then(|()| out.flush());
+            }
+            if lines.len() < LINES {
+                lines.push(line);
             }
         });
         written?;
-        if let Some(code) = told(&mut printer, command, result, &said)? {
-            return Ok(code);
+        match self.told(command, result, &said)? {
+            Some(code) => Ok(Err(code)),
+            None => match refused {
+                Some(refusal) => {
+                    eprintln!("k485: {}: {refusal}", self.printer.place());
+                    Ok(Err(ExitCode::from(REFUSED)))
+                }
+                None => Ok(Ok(lines)),
+            },
         }
     }
-    Ok(ExitCode::SUCCESS)
-}
 
-/// Says what went wrong with a command; its exit code if something did.
-fn told(
-    printer: &mut Printer,
-    command: &str,
-    result: Result<Done, PrinterError>,
-    said: &[String],
-) -> anyhow::Result<Option<ExitCode>> {
-    let place = printer.place().to_string();
-    let again = result.as_ref().err().map(ToString::to_string);
-    for error in said.iter().filter(|error| Some(*error) != again.as_ref()) {
-        eprintln!("k485: {place}: {error}");
-    }
-    let done = match result {
-        Ok(done) => done,
-        Err(PrinterError::Api { message, .. }) => {
-            // The state tells why, where it is not the command's own fault.
-            match printer.state() {
-                Ok(state) if state.name != "ready" => eprintln!(
-                    "k485: {place}: Klipper is not ready ({}): {}",
-                    state.name,
-                    if state.message.is_empty() { &message } else { &state.message }
-                ),
-                _ => eprintln!("k485: {place}: {command}: {}", shown(&message)),
+    /// Says what went wrong with a command; its exit code if something did.
+    fn told(
+        &mut self,
+        command: &str,
+        result: Result<Done, PrinterError>,
+        said: &[String],
+    ) -> anyhow::Result<Option<ExitCode>> {
+        let place = self.printer.place().to_string();
+        let again = result.as_ref().err().map(ToString::to_string);
+        for error in said.iter().filter(|error| Some(*error) != again.as_ref()) {
+            eprintln!("k485: {place}: {error}");
+        }
+        let done = match result {
+            Ok(done) => done,
+            Err(PrinterError::Api { message, .. }) => {
+                // The state tells why, where it is not the command's own fault.
+                match self.printer.state() {
+                    Ok(state) if state.name != "ready" => eprintln!(
+                        "k485: {place}: Klipper is not ready ({}): {}",
+                        state.name,
+                        if state.message.is_empty() { &message } else { &state.message }
+                    ),
+                    _ => eprintln!("k485: {place}: {command}: {}", shown(&message)),
+                }
+                return Ok(Some(ExitCode::from(REFUSED)));
             }
-            return Ok(Some(ExitCode::from(REFUSED)));
-        }
-        Err(error @ PrinterError::Timeout { .. }) => {
-            eprintln!("k485: {error}");
-            return Ok(Some(ExitCode::from(NO_ANSWER)));
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let Some(unknown) = done.unknown.first() else { return Ok(None) };
-    let hint = match unknown.to_ascii_uppercase().starts_with("TRACE_") {
-        true => ": its tracer is not loaded. `k485 extra install` puts it there",
-        false => "",
-    };
-    eprintln!("k485: {place}: the printer does not know {unknown}{hint}");
-    Ok(Some(ExitCode::from(REFUSED)))
+            Err(error @ PrinterError::Timeout { .. }) => {
+                eprintln!("k485: {error}");
+                return Ok(Some(ExitCode::from(NO_ANSWER)));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let Some(unknown) = done.unknown.first() else { return Ok(None) };
+        let hint = match unknown.to_ascii_uppercase().starts_with("TRACE_") {
+            true => ": its tracer is not loaded. `k485 extra install` puts it there",
+            false => "",
+        };
+        eprintln!("k485: {place}: the printer does not know {unknown}{hint}");
+        Ok(Some(ExitCode::from(REFUSED)))
+    }
 }
 
 /// A line without what could steer a terminal.
 fn shown(line: &str) -> String {
-    line.trim().replace(|c: char| c.is_control() && c != '\t', " ")
+    line.trim_end().replace(|c: char| c.is_control() && c != '\t', " ")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn objects_whose_attributes_are_traced() {
+        let lines = ["Attribute traces (3):", "box (x.Box)", "box.part (x.Part)", "a b (y.B)"];
+        assert_eq!(traced(&lines.map(str::to_owned)), ["a_b", "box"]);
+        assert!(traced(&["Attribute traces (0):".to_owned()]).is_empty());
+    }
 
     #[test]
     fn names_of_objects_are_one_word() {

@@ -45,6 +45,8 @@ pub(crate) enum Fate {
     Gone,
     /// No answer.
     Silent,
+    /// It is done and says this.
+    Says(&'static str),
     /// It is done, but printed no line before its answer; this one comes after it.
     Late(&'static str),
 }
@@ -265,6 +267,10 @@ impl Model {
                     self.state = ("shutdown".into(), text.into());
                     output(&format!("!! {text}"));
                     return Answer::Error(400, text.into());
+                }
+                Fate::Says(text) => {
+                    output(text);
+                    return Answer::Result(json!("ok"));
                 }
                 Fate::Gone => return Answer::Gone,
                 Fate::Silent => return Answer::Silent,
