@@ -49,6 +49,8 @@ pub(crate) struct State {
 pub(crate) struct Done {
     /// The commands that the printer does not know. The API calls that a success.
     pub(crate) unknown: Vec<String>,
+    /// How long it took to the answer.
+    pub(crate) took: Duration,
 }
 
 impl Printer {
@@ -105,11 +107,14 @@ impl Printer {
         };
         let timeout = timeout.unwrap_or(Duration::MAX);
         let method = self.method("gcode/script", "printer.gcode.script");
+        let began = Instant::now();
         let result = self.ask(method, json!({ "script": script }), timeout, &mut lines);
+        let took = began.elapsed();
         if matches!(result, Ok(_) | Err(PrinterError::Api { .. })) {
             self.drain(&mut lines)?;
         }
         result?;
+        done.took = took;
         Ok(done)
     }
 

@@ -66,7 +66,10 @@ fn errors_are_told_once() {
 #[test]
 fn a_printer_that_is_shut_down_says_so() {
     at_both(|printer, place| {
-        printer.model().next.push_back(("G1", Fate::Shutdown("MCU 'mcu' shutdown: Timer too close")));
+        printer
+            .model()
+            .next
+            .push_back(("G1", Fate::Shutdown("MCU 'mcu' shutdown: Timer too close")));
         for _ in 0..2 {
             let err = k485(["trace", "gcode", place, "G1 X10"]).failed(4);
             assert!(err.contains("not ready (shutdown): MCU 'mcu' shutdown: Timer"), "{err}");
@@ -97,8 +100,17 @@ fn no_answer_in_time() {
 #[test]
 fn shorthands() {
     at_both(|printer, place| {
-        let all = ["TRACE_STREAM_START", "TRACE_DEEP", "TRACE_ATTRS", "TRACE_ALL", "TRACE_DISABLE",
-            "TRACE_EVERYTHING", "TRACE_STREAM_STOP", "TRACE_STATUS", "TRACE_STREAM_STATUS"];
+        let all = [
+            "TRACE_STREAM_START",
+            "TRACE_DEEP",
+            "TRACE_ATTRS",
+            "TRACE_ALL",
+            "TRACE_DISABLE",
+            "TRACE_EVERYTHING",
+            "TRACE_STREAM_STOP",
+            "TRACE_STATUS",
+            "TRACE_STREAM_STATUS",
+        ];
         printer.model().known.extend(all);
         let run = |args: &[&str]| {
             printer.model().scripts.clear();
@@ -109,9 +121,13 @@ fn shorthands() {
         assert_eq!(run(&["on", place, "--deep"]), ["TRACE_STREAM_START", "TRACE_DEEP"]);
         assert_eq!(
             run(&["on", place, "box", "serial_485 serial485", "--attrs"]),
-            ["TRACE_STREAM_START", "TRACE_ALL OBJECT=box", "TRACE_ATTRS OBJECT=box ENABLE=1",
+            [
+                "TRACE_STREAM_START",
+                "TRACE_ALL OBJECT=box",
+                "TRACE_ATTRS OBJECT=box ENABLE=1",
                 "TRACE_ALL OBJECT=serial_485_serial485",
-                "TRACE_ATTRS OBJECT=serial_485_serial485 ENABLE=1"]
+                "TRACE_ATTRS OBJECT=serial_485_serial485 ENABLE=1"
+            ]
         );
         assert_eq!(
             run(&["off", place]),
@@ -141,8 +157,12 @@ fn all_attribute_traces_are_ended() {
         let says = "// Attribute traces (2):\n//   box (m.Box)\n//   box.state (m.State)";
         printer.model().next.push_back(("TRACE_ATTRS", Fate::Says(says)));
         k485(["trace", "off", place]).clean();
-        let expected = ["TRACE_DISABLE OBJECT=*", "TRACE_ATTRS",
-            "TRACE_ATTRS OBJECT=box ENABLE=0", "TRACE_STREAM_STOP"];
+        let expected = [
+            "TRACE_DISABLE OBJECT=*",
+            "TRACE_ATTRS",
+            "TRACE_ATTRS OBJECT=box ENABLE=0",
+            "TRACE_STREAM_STOP",
+        ];
         assert_eq!(printer.model().scripts, expected);
     });
 }

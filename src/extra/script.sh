@@ -62,7 +62,7 @@ inspect() {
     list=$home/k485.manifest
     found=
     if [ -h "$home" ]; then
-        state=link
+        state='link'
     elif [ -e "$extras/trace_hooks.py" ]; then
         state=single
     elif [ ! -e "$home" ]; then

@@ -92,7 +92,11 @@ pub(super) enum OnError {
 }
 
 fn template(text: &str) -> Result<String, String> {
-    if text.contains("{tool}") { Ok(text.to_owned()) } else { Err("{tool} is not in it".to_owned()) }
+    if text.contains("{tool}") {
+        Ok(text.to_owned())
+    } else {
+        Err("{tool} is not in it".to_owned())
+    }
 }
 
 impl Args {

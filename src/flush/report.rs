@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use k485_proto::material::Colour;
+use k485_proto::material::{Colour, MaterialCode};
 use k485_proto::record::Time;
 use k485_proto::slot::Slot;
 use k485_trace::flush::fit::{self, Errors, Fitted, Model, Point};
@@ -29,7 +29,7 @@ pub(super) struct Report {
     crowded_out: u64,
 }
 
-/// A pair, with what was seen of it. Its lengths are those of the same two colours.
+/// A pair, with what was seen of it. Its lengths are those of the same colours and material.
 #[derive(Serialize)]
 struct Row {
     prev: Option<String>,
@@ -143,8 +143,17 @@ impl Report {
 
     fn table(&self) -> Table {
         let mut table = Table::new(&[
-            "<from", "<to", "times", "length mm", "spread", "host mm", "<colours", "<material",
-            "mm/min", "flush s", "change s",
+            "<from",
+            "<to",
+            "times",
+            "length mm",
+            "spread",
+            "host mm",
+            "<colours",
+            "<material",
+            "mm/min",
+            "flush s",
+            "change s",
         ]);
         for row in &self.pairs {
             let number = |value: Option<f64>| value.map(|v| format!("{v:.2}")).unwrap_or_default();
@@ -207,8 +216,15 @@ impl Report {
         }
         writeln!(out, "\nModels (errors in mm)")?;
         let mut table = Table::new(&[
-            "<model", "pairs", "factor", "mean error", "largest", "held out", "mean error",
-            "largest", "<",
+            "<model",
+            "pairs",
+            "factor",
+            "mean error",
+            "largest",
+            "held out",
+            "mean error",
+            "largest",
+            "<",
         ]);
         for row in &self.models {
             let error = |error: &Option<ErrorRow>| match error {
@@ -251,7 +267,8 @@ impl Report {
         }
         let VolumeRow { told, equal } = self.volumes;
         if told > 0 {
-            notes.push(format!("{equal} of {told} volumes that the host told are as computed here"));
+            notes
+                .push(format!("{equal} of {told} volumes that the host told are as computed here"));
         }
         if self.without_call > 0 {
             notes.push(format!(
@@ -295,22 +312,22 @@ fn places(value: f64) -> String {
     format!("{value:.2}")
 }
 
-/// The samples of each pair and its colours in one row, by pair.
+/// The samples of each pair with its colours and material in one row, by pair.
 fn rows(flushes: &Flushes) -> Vec<Row> {
-    type Key = (Pair, Option<Colour>, Option<Colour>);
+    type Key = (Pair, Option<Colour>, Option<Colour>, Option<MaterialCode>);
     let mut groups: std::collections::BTreeMap<Key, Vec<&Sample>> = Default::default();
     let spools = flushes.spools();
     for sample in flushes.samples() {
         let Pair { prev, next } = sample.pair;
         let colour = |slot: Slot| spools.at(slot, sample.time).colour;
         groups
-            .entry((sample.pair, prev.and_then(colour), colour(next)))
+            .entry((sample.pair, prev.and_then(colour), colour(next), sample.material))
             .or_default()
             .push(sample);
     }
     groups
         .into_iter()
-        .map(|((pair, prev_colour, next_colour), samples)| {
+        .map(|((pair, prev_colour, next_colour, asked), samples)| {
             let lengths = || samples.iter().map(|sample| sample.length);
             let seconds = |of: fn(&Sample) -> Option<i64>| {
                 let all: Vec<f64> = samples
@@ -321,7 +338,6 @@ fn rows(flushes: &Flushes) -> Vec<Row> {
             };
             let last = samples[samples.len() - 1];
             let material = |slot: Slot| spools.at(slot, last.time).material;
-            let asked = samples.iter().rev().find_map(|sample| sample.material);
             Row {
                 prev: pair.prev.map(|slot| slot.to_string()),
                 next: pair.next.to_string(),

@@ -95,13 +95,12 @@ impl<'a> Run<'a> {
         let result = self.begin(slots, wanted).and_then(|()| self.pairs(pairs));
         let place = self.printer.place().to_string();
         // After these the printer can be told something, and is not somebody else's.
-        let told = matches!(
-            result,
-            Ok(_) | Err(End::Unknown(_) | End::Failed { .. } | End::File(_))
-        );
+        let told =
+            matches!(result, Ok(_) | Err(End::Unknown(_) | End::Failed { .. } | End::File(_)));
         if self.sent && told && !self.args.keep_hot {
             match self.printer.gcode(COOL, Some(crate::printer::SHORT), &mut |_| ()) {
-                Ok(_) => eprintln!("the heaters are off"),
+                Ok(done) if done.unknown.is_empty() => eprintln!("the heaters are off"),
+                Ok(_) => eprintln!("k485: {place}: no {COOL} there. Look after the heaters!"),
                 Err(error) => eprintln!("k485: {place}: {COOL}: {error}. Look after the heaters!"),
             }
         }
@@ -126,7 +125,9 @@ impl<'a> Run<'a> {
             let error = self.session.failed().get(pair).map_or("", String::as_str);
             eprintln!("failed: {pair}: {error}");
         }
-        eprintln!("{} flushes done, {} failed", pairs.len() - failed.len(), failed.len());
+        let done = pairs.len() - failed.len();
+        let plural = if done == 1 { "" } else { "es" };
+        eprintln!("{done} flush{plural} done, {} failed", failed.len());
         Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(SOME_FAILED) })
     }
 
@@ -203,23 +204,29 @@ impl<'a> Run<'a> {
                 output.push(line.to_owned());
             }
         });
-        let duration = i64::try_from(began.elapsed().as_nanos()).unwrap_or(i64::MAX);
+        let took = result.as_ref().map_or_else(|_| began.elapsed(), |done| done.took);
+        let duration = i64::try_from(took.as_nanos()).unwrap_or(i64::MAX);
         let result = match result {
             Ok(done) => match done.unknown.into_iter().next() {
                 Some(name) => Err(End::Unknown(name)),
                 None => Ok(()),
             },
-            Err(PrinterError::Api { message, .. }) => Err(End::Failed { script: script.clone(), message }),
+            Err(PrinterError::Api { message, .. }) => {
+                Err(End::Failed { script: script.clone(), message })
+            }
             Err(error) => Err(error.into()),
         };
-        let error = result.as_ref().err().map(ToString::to_string);
+        let error = result.as_ref().err().map(|end| match end {
+            End::Failed { message, .. } => message.clone(),
+            end => end.to_string(),
+        });
         let outcome = error.as_deref().map_or(Ok(()), Err);
         let line = self.session.end(self.clock.now(), &told, duration, &output, outcome);
         self.keep(&line)?;
         match result {
             Ok(()) => {
                 self.loaded = step.leaves();
-                eprintln!("        {:.1} s", began.elapsed().as_secs_f64());
+                eprintln!("        {:.1} s", took.as_secs_f64());
                 Ok(())
             }
             Err(End::Failed { script, message }) => {

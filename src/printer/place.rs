@@ -42,16 +42,20 @@ impl FromStr for Place {
                     .to_owned());
             }
             Some((scheme, _)) => {
-                return Err(format!("{scheme}:// is no way to a printer's API; give a host's \
-                                    name, HOST:PORT or unix:PATH"));
+                return Err(format!(
+                    "{scheme}:// is no way to a printer's API; give a host's \
+                                    name, HOST:PORT or unix:PATH"
+                ));
             }
             None => text,
         };
         let (host, port) = split(rest)?;
         let strange = |c: char| !(c.is_ascii_alphanumeric() || "-._:%".contains(c));
         if host.is_empty() || host.contains(strange) {
-            return Err(format!("{host:?} is no name or address of a host; a path begins with / \
-                                or unix:"));
+            return Err(format!(
+                "{host:?} is no name or address of a host; a path begins with / \
+                                or unix:"
+            ));
         }
         Ok(Place::Moonraker { host: host.to_owned(), port })
     }

@@ -75,7 +75,10 @@ impl Wire {
             Ok(message) if message.is_object() => Ok(message),
             _ => Err(PrinterError::Nonsense {
                 place: self.name.clone(),
-                what: format!("what came is no JSON object: {:.60?}", String::from_utf8_lossy(text)),
+                what: format!(
+                    "what came is no JSON object: {:.60?}",
+                    String::from_utf8_lossy(text)
+                ),
             }),
         }
     }
@@ -132,11 +135,8 @@ fn from_socket(
 }
 
 fn web(name: &str, host: &str, port: u16, key: Option<&str>) -> Result<Way, PrinterError> {
-    let unreachable = |what: String, hint| PrinterError::Unreachable {
-        place: name.to_owned(),
-        what,
-        hint,
-    };
+    let unreachable =
+        |what: String, hint| PrinterError::Unreachable { place: name.to_owned(), what, hint };
     let stream = connect(host, port).map_err(|error| {
         let hint = match error.kind() {
             io::ErrorKind::ConnectionRefused => {
@@ -156,9 +156,8 @@ fn web(name: &str, host: &str, port: u16, key: Option<&str>) -> Result<Way, Prin
             .map_err(|_| unreachable("the API key holds a character that none has".into(), ""))?;
         request.headers_mut().insert("X-Api-Key", value);
     }
-    let config = WebSocketConfig::default()
-        .max_message_size(Some(LONGEST))
-        .max_frame_size(Some(LONGEST));
+    let config =
+        WebSocketConfig::default().max_message_size(Some(LONGEST)).max_frame_size(Some(LONGEST));
     match tungstenite::client::client_with_config(request, stream, Some(config)) {
         Ok((web, _)) => Ok(Way::Web(Box::new(web))),
         Err(HandshakeError::Failure(tungstenite::Error::Http(answer))) => {

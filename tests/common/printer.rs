@@ -208,9 +208,9 @@ impl Printer {
         let method = method.strip_prefix(prefix).expect("a method of this face").replace('.', "/");
         let mut model = self.model();
         match method.as_str() {
-            "info" => Answer::Result(
-                json!({ "state": model.state.0, "state_message": model.state.1 }),
-            ),
+            "info" => {
+                Answer::Result(json!({ "state": model.state.0, "state_message": model.state.1 }))
+            }
             "objects/query" => model.query(&request["params"]["objects"]),
             "gcode/script" => {
                 let script = request["params"]["script"].as_str().expect("a script").to_owned();
@@ -243,9 +243,8 @@ impl Model {
             } },
         });
         let wanted = wanted.as_object().expect("objects").keys();
-        let status: serde_json::Map<String, Value> = wanted
-            .filter_map(|name| Some((name.clone(), all.get(name)?.clone())))
-            .collect();
+        let status: serde_json::Map<String, Value> =
+            wanted.filter_map(|name| Some((name.clone(), all.get(name)?.clone()))).collect();
         Answer::Result(json!({ "eventtime": 1.0, "status": status }))
     }
 
@@ -286,6 +285,7 @@ impl Model {
                     output(&format!("// loaded {tool}"));
                 }
                 "UNLOAD_FILAMENT" => self.loaded = None,
+                "TURN_OFF_HEATERS" => {}
                 "M117" => output("// echo\n// two lines"),
                 known if self.known.contains(&known) => output(&format!("// {known} done")),
                 _ => output(&format!("// Unknown command:\"{name}\"")),

@@ -109,8 +109,7 @@ pub fn best(fitted: &[Fitted], least: usize) -> Option<&Fitted> {
 }
 
 fn errors(pairs: impl Iterator<Item = (f64, Option<f64>)>) -> Option<Errors> {
-    let off: Vec<f64> =
-        pairs.filter_map(|(length, told)| Some((length - told?).abs())).collect();
+    let off: Vec<f64> = pairs.filter_map(|(length, told)| Some((length - told?).abs())).collect();
     if off.is_empty() {
         return None;
     }
@@ -170,6 +169,9 @@ fn scaled(factor: f64, from: Colour, to: Colour) -> f64 {
 /// The factor with the least squares. A point at the least length says only that the factor is not
 /// larger; so those above it are fitted.
 fn factor(points: &[Point]) -> Option<f64> {
+    if points.is_empty() {
+        return None;
+    }
     let (mut both, mut square) = (0.0, 0.0);
     for point in points.iter().filter(|point| point.length > LEAST_LENGTH) {
         let (from, to) = point.colours?;
@@ -225,8 +227,7 @@ impl Parts {
             parts.group_next.insert(*next, parts.prev.len() + number);
         }
         for point in points {
-            let (one, other) =
-                (parts.group[&point.pair.prev], parts.group_next[&point.pair.next]);
+            let (one, other) = (parts.group[&point.pair.prev], parts.group_next[&point.pair.next]);
             let groups = parts.group.values_mut().chain(parts.group_next.values_mut());
             groups.filter(|group| **group == other).for_each(|group| *group = one);
         }

@@ -67,9 +67,8 @@ fn circuit(count: usize) -> Vec<usize> {
     if count < 2 {
         return Vec::new();
     }
-    let mut open: Vec<Vec<usize>> = (0..count)
-        .map(|from| (0..count).rev().filter(|to| *to != from).collect())
-        .collect();
+    let mut open: Vec<Vec<usize>> =
+        (0..count).map(|from| (0..count).rev().filter(|to| *to != from).collect()).collect();
     let mut way = vec![0];
     let mut circuit = Vec::with_capacity(count * (count - 1) + 1);
     while let Some(at) = way.last() {
@@ -122,7 +121,8 @@ impl Step {
 /// The steps to the flush `pair`, and it as the last one.
 #[must_use]
 pub fn steps(loaded: Loaded, pair: Pair) -> Vec<Step> {
-    let load = |prev: Option<Slot>, slot| Step::Load { slot, pair: Some(Pair { prev, next: slot }) };
+    let load =
+        |prev: Option<Slot>, slot| Step::Load { slot, pair: Some(Pair { prev, next: slot }) };
     let mut steps = Vec::new();
     match (loaded, pair.prev) {
         (Loaded::Nothing, None) => {}

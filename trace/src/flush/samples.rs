@@ -137,10 +137,9 @@ impl Flushes {
         Some(match &*site.method {
             "get_flush_len" => Open::Length(pair()),
             "material_change_flush" => Open::Flush(pair(), self.samples.len()),
-            "Tn_action" => Open::Change(
-                first().and_then(|tool| tool.parse().ok()),
-                self.samples.len(),
-            ),
+            "Tn_action" => {
+                Open::Change(first().and_then(|tool| tool.parse().ok()), self.samples.len())
+            }
             "get_material_target_speed" => Open::Speed(
                 first().and_then(|code| code.parse().ok()),
                 self.open.last().map(|(_, pair)| *pair),

@@ -249,8 +249,12 @@ mod tests {
                 }
             })
             .collect();
-        let expected = ["call get_status ", "return get_status {}",
-            "call run_script UNLOAD_FILAMENT", "error run_script no"];
+        let expected = [
+            "call get_status ",
+            "return get_status {}",
+            "call run_script UNLOAD_FILAMENT",
+            "error run_script no",
+        ];
         assert_eq!(kinds, expected);
     }
 }

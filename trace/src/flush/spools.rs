@@ -63,10 +63,7 @@ impl Spools {
         let before = told.iter().rev().find(|(at, _)| *at <= time).or(told.first());
         let told = before.map(|(_, spool)| spool.clone()).unwrap_or_default();
         let fixed = self.fixed.get(&slot).cloned().unwrap_or_default();
-        Spool {
-            material: fixed.material.or(told.material),
-            colour: fixed.colour.or(told.colour),
-        }
+        Spool { material: fixed.material.or(told.material), colour: fixed.colour.or(told.colour) }
     }
 
     /// The slots of which something is known, with what was known last.
@@ -82,10 +79,14 @@ impl Spools {
         for slot in Slot::all() {
             let device = &status[format!("T{}", slot.device)];
             let field = |name: &str| device[name][slot.letter.index()].as_str();
-            self.tell(time, slot, Spool {
-                material: field("material_type").and_then(material),
-                colour: field("color_value").and_then(colour),
-            });
+            self.tell(
+                time,
+                slot,
+                Spool {
+                    material: field("material_type").and_then(material),
+                    colour: field("color_value").and_then(colour),
+                },
+            );
         }
     }
 
@@ -99,10 +100,14 @@ impl Spools {
         for (letter, body) in tag::entries(frame.data()).0 {
             if let (Some(letter), Ok(record)) = (Letter::from_char(letter), TagRecord::parse(body))
             {
-                self.tell(time, Slot { device, letter }, Spool {
-                    material: material(record.material()),
-                    colour: colour(record.colour()),
-                });
+                self.tell(
+                    time,
+                    Slot { device, letter },
+                    Spool {
+                        material: material(record.material()),
+                        colour: colour(record.colour()),
+                    },
+                );
             }
         }
     }
