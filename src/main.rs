@@ -24,6 +24,7 @@ mod encode;
 mod exec;
 mod explain;
 mod extra;
+mod face;
 mod fault_args;
 mod filter;
 mod flush;

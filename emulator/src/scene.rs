@@ -36,7 +36,7 @@ pub use parts::{
     BeltScene, BoxScene, BusScene, ClimateScene, MotorScene, ParamScene, PrinterScene, SlotScene,
     SpoolScene,
 };
-pub use schema::{json_schema, reference};
+pub use schema::{hand_schema, json_schema, reference};
 pub use timeline::Timeline;
 pub use words::{
     FailedPart, Firmware, LetterWord, Loader, SerialNumber, SlotTag, Uniid, Version2Text,

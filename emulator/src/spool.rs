@@ -143,6 +143,11 @@ impl SpoolSpec {
     }
 }
 
+/// The name of a tag's six characters, or they themselves.
+pub(crate) fn material_name(code: &str) -> &str {
+    MATERIALS.iter().find(|(_, own)| *own == code).map_or(code, |(name, _)| name)
+}
+
 fn code(material: &str) -> Result<&str, SpoolError> {
     let named = MATERIALS.iter().find(|(name, _)| name.eq_ignore_ascii_case(material));
     if let Some((_, code)) = named {

@@ -20,7 +20,10 @@ use crate::device::{Device, Said, advance_all};
 use crate::hand::{Buffer, Hand, HandError, Part, Sensor, Shows};
 use crate::plant::{Plant, Port, SensorFault, Spool};
 
-pub use picture::{BoxPicture, BufferPicture, Picture, SlotPicture};
+pub use picture::{
+    BoxPicture, BufferPicture, DrivePicture, GeometryPicture, KeyPicture, Picture, SlotPicture,
+    SpoolPicture, TroublePicture,
+};
 
 /// A device of a world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -195,6 +198,12 @@ impl World {
     pub fn next_event(&self) -> Option<Time> {
         let devices = self.players.iter().filter_map(Player::live);
         devices.filter_map(Device::next_event).chain(self.extrusion).min()
+    }
+
+    /// Whether some device is at work on an answer that somebody waits for.
+    #[must_use]
+    pub fn owes(&self) -> bool {
+        self.players.iter().filter_map(Player::live).any(Device::owes)
     }
 
     /// Takes what the devices said since the last call, in order of time.

@@ -25,7 +25,7 @@ const LISTEN: Duration = Duration::from_secs(10);
 const WAIT: Duration = Duration::from_millis(200);
 
 /// An endpoint, as the first line on stdout tells it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub(super) enum Told {
     /// A pseudo-terminal.

@@ -1,7 +1,7 @@
 //! What is on an emulated bus, from the command line.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use k485_emulator::device::boxes::BoxConfig;
@@ -66,6 +66,27 @@ impl SetupArgs {
     /// The setup of a scene.
     pub(crate) fn of_scene(scene: PathBuf) -> SetupArgs {
         SetupArgs { scene: Some(scene), ..SetupArgs::default() }
+    }
+
+    /// The same with this seed, so that what begins anew begins alike; a scene's own stays its own.
+    pub(crate) fn with_seed(&self, seed: u64) -> SetupArgs {
+        let seed = if self.scene.is_some() { self.seed } else { Some(seed) };
+        SetupArgs { seed, ..self.clone() }
+    }
+
+    /// Where the scene is from.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.scene.as_deref()
+    }
+
+    /// The setup of a scene that somebody wrote; all that is wrong with it is in the error.
+    pub(crate) fn with_text(&self, text: &str) -> anyhow::Result<Setup> {
+        let mut scene = Scene::from_toml(text, &K2).map_err(|errors| {
+            let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            anyhow::anyhow!("the scene: {}", lines.join("\n"))
+        })?;
+        scene.layout.seed = self.seed.unwrap_or(scene.layout.seed);
+        Ok(Setup { seed: scene.layout.seed, scene: Some(scene), boxes: self.boxes })
     }
 
     /// Reads the scene, where there is one.

@@ -101,6 +101,12 @@ impl BoxDevice {
         self.machine.error
     }
 
+    /// What the box tells as its odometer: mm since the last clearing, falling while filament is fed.
+    #[must_use]
+    pub fn odometer(&self) -> f32 {
+        self.machine.odometer()
+    }
+
     /// What the box was made of.
     #[must_use]
     pub fn config(&self) -> &BoxConfig {
@@ -256,6 +262,10 @@ impl Device for BoxDevice {
 
     fn next_event(&self) -> Option<Time> {
         self.due()
+    }
+
+    fn owes(&self) -> bool {
+        !self.line.is_empty() || self.introduction.is_some() || self.bus.owes()
     }
 
     fn said(&mut self) -> Vec<Said> {

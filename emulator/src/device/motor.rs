@@ -374,6 +374,10 @@ impl Device for MotorDevice {
         self.offset
     }
 
+    fn owes(&self) -> bool {
+        self.offset.is_some()
+    }
+
     fn said(&mut self) -> Vec<Said> {
         std::mem::take(&mut self.said)
     }

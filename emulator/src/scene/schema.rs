@@ -81,6 +81,37 @@ fn of(shape: &Shape) -> Json {
     }
 }
 
+/// The JSON Schema of a [`Hand`](crate::Hand) as programs write it, made of the declaration of a
+/// scene's events.
+#[must_use]
+pub fn hand_schema() -> Json {
+    let hand = |hand: &super::HandInfo| {
+        let mut properties = Map::new();
+        properties.insert("do".to_owned(), json!({ "const": hand.name }));
+        let mut required = vec!["do"];
+        for arg in hand.args {
+            let name = super::event::program_name(hand.name, arg.key.name);
+            let mut schema = property(&arg.key);
+            if arg.key.name == "slot" {
+                schema["pattern"] = json!("^[Tt][1-4][A-Da-d]$");
+            }
+            properties.insert(name.to_owned(), schema);
+            if arg.required {
+                required.push(name);
+            }
+        }
+        json!({
+            "type": "object",
+            "title": hand.name,
+            "description": hand.doc,
+            "properties": properties,
+            "required": required,
+            "additionalProperties": false,
+        })
+    };
+    json!({ "oneOf": HANDS.iter().map(hand).collect::<Vec<_>>() })
+}
+
 fn event(name: &str, doc: &str, args: &[Arg]) -> Json {
     let mut properties: Map<String, Json> =
         when_info().keys.iter().map(|key| (key.name.to_owned(), property(key))).collect();
