@@ -172,7 +172,12 @@ impl Printer {
             if let Some(text) = printed(&message) {
                 output(text);
             } else if message["id"] == json!(self.id) {
-                return answer(message);
+                return match answer(message) {
+                    Err(PrinterError::Api { message, .. }) if message == "Unauthorized" => {
+                        Err(PrinterError::Untrusted { place: self.place.to_string() })
+                    }
+                    result => result,
+                };
             } else if message["method"] == "notify_klippy_disconnected" {
                 return Err(PrinterError::Gone { place: self.place.to_string() });
             }

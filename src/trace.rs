@@ -2,14 +2,20 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Subcommand;
+use k485_trace::filter::Filter;
 
 mod capture;
 mod gcode;
+mod input;
+mod json;
 mod logs;
+mod show;
 mod stats;
 mod tree;
 mod view;
+mod words;
 
 /// What `k485 trace` takes.
 #[derive(Debug, clap::Args)]
@@ -64,4 +70,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         What::Logs(args) => logs::run(args),
         What::Stats(args) => stats::run(args),
     }
+}
+
+/// Reads a filter over calls.
+fn filter(text: &str) -> anyhow::Result<Filter> {
+    // The error shows the filter itself, so it is the outermost.
+    Filter::parse(text).context("the filter")
 }

@@ -15,6 +15,15 @@ pub(crate) enum PrinterError {
         /// What may help; begins with a mark of its own, or is empty.
         hint: &'static str,
     },
+    /// Moonraker wants to know who asks.
+    #[error(
+        "{place}: Moonraker does not trust this address. Give its API key: --api-key, or \
+         K485_API_KEY"
+    )]
+    Untrusted {
+        /// Where.
+        place: String,
+    },
     /// The connection ended.
     #[error("{place}: the connection ended: {what}")]
     Closed {

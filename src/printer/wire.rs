@@ -162,14 +162,10 @@ fn web(name: &str, host: &str, port: u16, key: Option<&str>) -> Result<Way, Prin
         Ok((web, _)) => Ok(Way::Web(Box::new(web))),
         Err(HandshakeError::Failure(tungstenite::Error::Http(answer))) => {
             let status = answer.status();
-            let hint = match status {
-                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                    ": Moonraker does not trust this address. Give its API key: --api-key, or \
-                     K485_API_KEY"
-                }
-                _ => ". Is Moonraker there? Its port is 7125; HOST:PORT tells another",
-            };
-            Err(unreachable(format!("no WebSocket: HTTP {status}"), hint))
+            if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+                return Err(PrinterError::Untrusted { place: name.to_owned() });
+            }
+            Err(unreachable(format!("no WebSocket: HTTP {status}"), STRANGER))
         }
         Err(HandshakeError::Interrupted(_)) => {
             Err(unreachable("connected, but nobody answers".to_owned(), STRANGER))

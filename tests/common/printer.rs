@@ -106,6 +106,7 @@ impl Printer {
         let key = self.model().key;
         // The type is tungstenite's.
         #[allow(clippy::result_large_err)]
+        let mut trusted = false;
         let check = |request: &Request, response: Response| -> Result<Response, ErrorResponse> {
             let refuse = |status| {
                 let mut response = ErrorResponse::new(None);
@@ -116,10 +117,9 @@ impl Printer {
                 return refuse(StatusCode::NOT_FOUND);
             }
             let given = request.headers().get("X-Api-Key").and_then(|given| given.to_str().ok());
-            match key {
-                Some(key) if given != Some(key) => refuse(StatusCode::UNAUTHORIZED),
-                _ => Ok(response),
-            }
+            // As Moonraker does, which says so only when it is asked for something.
+            trusted = key.is_none_or(|key| given == Some(key));
+            Ok(response)
         };
         let Ok(mut web) = tungstenite::accept_hdr(stream, check) else { return };
         while let Ok(message) = web.read() {
@@ -129,9 +129,13 @@ impl Printer {
             let id = &request["id"];
             // As Moonraker does all the time.
             notify(&mut web, "notify_proc_stat_update", json!([{ "cpu_temp": 40.0 }]));
-            let answer = self.answer(&request, "printer.", &mut |line| {
-                notify(&mut web, "notify_gcode_response", json!([line]));
-            });
+            let answer = if trusted {
+                self.answer(&request, "printer.", &mut |line| {
+                    notify(&mut web, "notify_gcode_response", json!([line]));
+                })
+            } else {
+                Answer::Error(-32602, "Unauthorized".into())
+            };
             let (answer, late) = match answer {
                 Answer::Result(result) => {
                     (json!({ "jsonrpc": "2.0", "result": result, "id": id }), None)

@@ -109,7 +109,7 @@ impl Flushes {
         }
         match &event.kind {
             Kind::Connected { .. } => self.calls.restart(source),
-            Kind::Call { id, site, args } => {
+            Kind::Call { id, site, args, .. } => {
                 let Some(open) = self.open_call(site, args) else { return };
                 let begin = self.calls.call(source, *id, event.time, site, args, open.clone());
                 if let (Begin::Call { number }, Open::Flush(Some(pair), _)) = (begin, open) {
