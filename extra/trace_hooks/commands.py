@@ -5,7 +5,7 @@ import logging
 from .discover import describe, macros
 from .frames import is_serial
 from .patch import Refused, denial, methods
-from .values import type_name
+from .values import is_a, type_name
 
 LINES = 120  # of one answer
 
@@ -82,7 +82,7 @@ class Commands:
         if gcmd.get('OBJECT', None) is None:
             return ['Objects:'] + ['  ' + name for name in hooks.discovery.available()]
         label, obj = self.named(gcmd)
-        cls = obj if isinstance(obj, type) else type(obj)
+        cls = obj if is_a(obj, type) else type(obj)
         traced = set(hooks.labels().get(label, ()))
         names = methods(cls, private=True)
         reason = denial(cls)
@@ -149,7 +149,7 @@ class Commands:
 
     def whole(self, gcmd, private):
         label, obj = self.named(gcmd)
-        reason = denial(obj if isinstance(obj, type) else type(obj))
+        reason = denial(obj if is_a(obj, type) else type(obj))
         if reason:
             raise Refused(reason)
         fresh, refused = self.hooks.enable_object(label, obj, private, self.hooks.breather())
@@ -220,7 +220,7 @@ class Commands:
             hooks.event('attr_trace_disabled', object=label, path=label, count=len(gone),
                         **{'class': type_name(type(obj))})
             return 'Attributes of %s are traced no more (%d objects)' % (label, len(gone))
-        if isinstance(obj, type):
+        if is_a(obj, type):
             raise Refused('%s is a class; attributes are traced of objects' % (label,))
         found = hooks.attrs.enable(obj, label, recursive)
         for _label, cls, path in found:

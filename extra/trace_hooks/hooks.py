@@ -16,7 +16,7 @@ from .rebind import Rebinder
 from .record import Recorder
 from .sink import FileSink, Saver, save_path
 from .stream import Server
-from .values import type_name
+from .values import is_a, type_name
 
 QUIET = ('get_status', 'get_connect_state', 'test_error', 'box_connect_state_check', 'connect_state_check')
 LOOPBACK = ('127.', '::1', 'localhost')
@@ -282,8 +282,8 @@ class TraceHooks:
         return fresh, refused
 
     def wrap(self, label, obj, name):
-        cls = obj if isinstance(obj, type) else type(obj)
-        if isinstance(obj, type):
+        cls = obj if is_a(obj, type) else type(obj)
+        if is_a(obj, type):
             site, _fresh = self.patcher.add_class(obj, label, name)
         else:
             site, _fresh = self.patcher.add(obj, label, name)
@@ -344,7 +344,7 @@ class TraceHooks:
 
     def enable_object(self, label, obj, private, breathe):
         """All methods of an object or class."""
-        cls = obj if isinstance(obj, type) else type(obj)
+        cls = obj if is_a(obj, type) else type(obj)
         return self.enable(label, obj, methods(cls, private), False, breathe)
 
     def labels(self):

@@ -8,7 +8,7 @@ back on undo. Nothing is called and no attribute is set on a foreign object othe
 import functools
 import types
 
-from .values import instance_dict
+from .values import instance_dict, is_a
 
 
 class Rebinder:
@@ -32,7 +32,7 @@ class Rebinder:
             return inner and (functools.partial(inner[0], *value.args, **value.keywords), inner[1])
         if type(value) is types.FunctionType:
             change = changes.get(id(value))
-            if change is not None and isinstance(change[1].raw, staticmethod):
+            if change is not None and is_a(change[1].raw, staticmethod):
                 return change
             self.cells(value, changes, depth)
         return None
@@ -94,22 +94,22 @@ class Rebinder:
         attrs = instance_dict(self.printer.lookup_object('gcode')) or {}
         for table in ('ready_gcode_handlers', 'base_gcode_handlers', 'gcode_handlers'):
             handlers = attrs.get(table)
-            if isinstance(handlers, dict):
+            if is_a(handlers, dict):
                 for name in list(handlers):
                     self.item(handlers, name, changes)
         muxes = attrs.get('mux_commands')
-        if isinstance(muxes, dict):
+        if is_a(muxes, dict):
             for _key, values in list(muxes.values()):
                 for value in list(values):
                     self.item(values, value, changes)
         outputs = attrs.get('output_callbacks')
-        if isinstance(outputs, list):
+        if is_a(outputs, list):
             for index in range(len(outputs)):
                 self.item(outputs, index, changes)
 
     def _events(self, changes):
         handlers = (instance_dict(self.printer) or {}).get('event_handlers')
-        if isinstance(handlers, dict):
+        if is_a(handlers, dict):
             for callbacks in list(handlers.values()):
                 for index in range(len(callbacks)):
                     self.item(callbacks, index, changes)
@@ -118,11 +118,11 @@ class Rebinder:
         attrs = instance_dict(self.printer.lookup_object('webhooks')) or {}
         for table in ('_endpoints', '_remote_methods'):
             handlers = attrs.get(table)
-            if isinstance(handlers, dict):
+            if is_a(handlers, dict):
                 for name in list(handlers):
                     self.item(handlers, name, changes)
         muxes = attrs.get('_mux_endpoints')
-        if isinstance(muxes, dict):
+        if is_a(muxes, dict):
             for _key, values in list(muxes.values()):
                 for value in list(values):
                     self.item(values, value, changes)
@@ -176,7 +176,7 @@ class _ItemBack:
 
     def __call__(self):
         container, key = self.container, self.key
-        if isinstance(container, list):
+        if is_a(container, list):
             # It may have moved since.
             for index, value in enumerate(container):
                 if value is self.new:

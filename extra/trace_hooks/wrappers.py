@@ -85,17 +85,18 @@ def _function(func, names, recorder, clock=time.monotonic_ns):
     live, queue, room, next_id, lose = recorder.live, recorder.queue, recorder.room, recorder.next_id, recorder.lose
     put, name_of, (current, missing) = queue.append, names.get, recorder.strands()
 
-    def wrapper(self, /, *args, **kw):
-        if not live:
-            return func(self, *args, **kw)
-        label = name_of(id(self))
+    # Without a parameter for the object: taking it off and putting it on again doubles the cost of the way through.
+    def wrapper(*args, **kw):
+        if not live or not args:
+            return func(*args, **kw) if kw else func(*args)
+        label = name_of(id(args[0]))
         if label is None:
             label = name_of(None)
             if label is None:
-                return func(self, *args, **kw)
+                return func(*args, **kw)
         if len(queue) >= room[0]:
             lose()
-            return func(self, *args, **kw)
+            return func(*args, **kw)
         try:
             strand = current()._k485
         except AttributeError:
@@ -103,7 +104,8 @@ def _function(func, names, recorder, clock=time.monotonic_ns):
         cid = next_id()
         parent = strand.call
         depth = strand.depth
-        for arg in args:
+        told = args[1:]
+        for arg in told:
             kind = type(arg)
             if kind is int:
                 if -BIG < arg < BIG:
@@ -113,16 +115,14 @@ def _function(func, names, recorder, clock=time.monotonic_ns):
                     continue
             elif kind in ATOMS or (kind is float and arg - arg == 0.0):
                 continue
-            told = snapshot_args(args)
+            told = snapshot_args(told)
             break
-        else:
-            told = args
         start = clock()
         put((CALL, cid, start, label, strand.tid, strand.gid, parent, depth, told, snapshot_kw(kw) if kw else None))
         strand.call = cid
         strand.depth = depth + 1
         try:
-            result = func(self, *args, **kw)
+            result = func(*args, **kw) if kw else func(*args)
         except BaseException as error:
             strand.call = parent
             strand.depth = depth
@@ -163,7 +163,7 @@ def free(func, names, recorder):
 
         def wrapper(*args, **kw):
             if not live:
-                return func(*args, **kw)
+                return func(*args, **kw) if kw else func(*args)
             return inner(None, *args, **kw)
     return dressed(wrapper, func)
 
