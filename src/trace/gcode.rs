@@ -246,8 +246,10 @@ impl Console {
         said: &[String],
     ) -> anyhow::Result<Option<ExitCode>> {
         let place = self.printer.place().to_string();
-        let again = result.as_ref().err().map(ToString::to_string);
-        for error in said.iter().filter(|error| Some(*error) != again.as_ref()) {
+        // Of several lines Klipper prints the first one as an error, and gives all as its answer.
+        let again = result.as_ref().err().map(ToString::to_string).unwrap_or_default();
+        let first = again.lines().next().unwrap_or_default().trim();
+        for error in said.iter().filter(|error| *error != first) {
             eprintln!("k485: {place}: {error}");
         }
         let done = match result {
