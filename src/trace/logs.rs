@@ -115,7 +115,7 @@ fn text(rows: &[(PathBuf, Survey, u64)], out: &mut dyn Write) -> anyhow::Result<
         "<from", "length", "events", "raised", "dropped", "missing", "gaps", "bad", "<objects",
     ]);
     let some = |count: u64| if count > 0 { count.to_string() } else { String::new() };
-    for (path, survey, skipped) in rows {
+    for (_, survey, skipped) in rows {
         let from = survey.first.map(|time| table::clock(time, "%Y-%m-%d %H:%M:%S"));
         let objects: Vec<&str> = survey.objects.keys().map(String::as_str).collect();
         let named = objects.iter().take(2).copied().collect::<Vec<_>>().join(", ");

@@ -94,11 +94,6 @@ impl Show {
         Ok(self.out.flush()?)
     }
 
-    /// How many calls are open.
-    pub(super) fn open(&self) -> usize {
-        self.tree.open()
-    }
-
     /// A line that is no event.
     pub(super) fn say(&mut self, time: Option<Time>, text: &str) -> anyhow::Result<()> {
         self.settle()?;

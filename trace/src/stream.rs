@@ -51,6 +51,8 @@ pub struct Greeting {
     pub version: Option<String>,
     /// The process it runs in.
     pub pid: Option<u64>,
+    /// The number of its next event.
+    pub seq: Option<u64>,
 }
 
 impl Greeting {

@@ -1,6 +1,7 @@
 //! Python's marshal format, version 2, as far as plain data goes: what `marshal.dumps(value, 2)`
 //! writes in every Python 3. Little endian; source: the format as CPython writes it.
 
+use std::borrow::Cow;
 use std::str;
 
 /// How deep values nest.
@@ -16,7 +17,8 @@ pub(super) enum Value<'a> {
     Int(i128),
     Float(f64),
     Bytes(&'a [u8]),
-    Text(&'a str),
+    /// Lone surrogates in it are U+FFFD.
+    Text(Cow<'a, str>),
     /// A list or a tuple: JSON knows no difference.
     List(Vec<Value<'a>>),
     Dict(Vec<(Value<'a>, Value<'a>)>),
@@ -93,7 +95,7 @@ impl<'a> Reader<'a> {
             }
             b'u' | b't' => {
                 let size = self.size()?;
-                Value::Text(str::from_utf8(self.take(size)?).map_err(|_| MarshalError::Text)?)
+                text(self.take(size)?)?
             }
             b'(' | b'[' => Value::List(self.list(depth)?),
             b'{' => {
@@ -121,6 +123,25 @@ impl<'a> Reader<'a> {
         }
         Ok(if count < 0 { -number } else { number })
     }
+}
+
+/// A text, in which Python may have lone surrogates, as three bytes each.
+fn text(bytes: &[u8]) -> Result<Value<'_>, MarshalError> {
+    if let Ok(text) = str::from_utf8(bytes) {
+        return Ok(Value::Text(Cow::Borrowed(text)));
+    }
+    let mut clean = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let [first, after @ ..] = rest {
+        if let [0xed, 0xa0..=0xbf, 0x80..=0xbf, after @ ..] = rest {
+            clean.extend_from_slice("\u{fffd}".as_bytes());
+            rest = after;
+        } else {
+            clean.push(*first);
+            rest = after;
+        }
+    }
+    String::from_utf8(clean).map(|text| Value::Text(text.into())).map_err(|_| MarshalError::Text)
 }
 
 #[cfg(test)]
@@ -156,9 +177,9 @@ mod tests {
             Value::Int(-(1 << 62)),
             Value::Float(0.5),
             Value::Bytes(&[0, 0xf7]),
-            Value::Text("grün"),
+            Value::Text("grün".into()),
             Value::List(vec![Value::Int(1)]),
-            Value::Dict(vec![(Value::Text("a"), Value::List(vec![]))]),
+            Value::Dict(vec![(Value::Text("a".into()), Value::List(vec![]))]),
         ]);
         assert_eq!(value(&bytes), Ok(expected));
         for size in 0..bytes.len() {
@@ -168,6 +189,7 @@ mod tests {
 
     #[test]
     fn what_is_no_plain_data() {
+        assert_eq!(value(b"u\x04\0\0\0x\xed\xa0\x80"), Ok(Value::Text("x\u{fffd}".into())));
         assert_eq!(value(b"NN"), Err(MarshalError::More(1)));
         assert_eq!(value(b"c"), Err(MarshalError::Type(b'c')));
         assert_eq!(value(b"u\x01\0\0\0\xff"), Err(MarshalError::Text));

@@ -134,11 +134,12 @@ fn argument(value: &Value<'_>, out: &mut String) {
 }
 
 /// A text, and whether it is the beginning of a longer one.
-fn cut_text<'a>(value: &Value<'a>) -> Option<(&'a str, bool)> {
+fn cut_text<'v>(value: &'v Value<'_>) -> Option<(&'v str, bool)> {
     match value {
         Value::Text(text) => Some((text, false)),
         Value::Dict(items) => {
-            let of = |name: &str| items.iter().find(|(key, _)| *key == Value::Text(name));
+            let is = |key: &Value<'_>, name| matches!(key, Value::Text(text) if text == name);
+            let of = |name| items.iter().find(|(key, _)| is(key, name));
             match (of("_str"), of("_len")) {
                 (Some((_, Value::Text(text))), Some(_)) => Some((text, true)),
                 _ => None,
@@ -232,19 +233,19 @@ mod tests {
     #[test]
     fn arguments_are_one_text() {
         let bytes = Value::Bytes(&[1, 3]);
-        let list = Value::List(vec![Value::Text("it's"), bytes.clone(), Value::None]);
+        let list = Value::List(vec![Value::Text("it's".into()), bytes.clone(), Value::None]);
         let long = Value::Dict(vec![
-            (Value::Text("_str"), Value::Text("begin")),
-            (Value::Text("_len"), Value::Int(900)),
+            (Value::Text("_str".into()), Value::Text("begin".into())),
+            (Value::Text("_len".into()), Value::Int(900)),
         ]);
         assert_eq!(
             args(
-                &[Value::Text("T2A"), bytes, list, long],
-                &[(Value::Text("x"), Value::Bool(true))]
+                &[Value::Text("T2A".into()), bytes, list, long],
+                &[(Value::Text("x".into()), Value::Bool(true))]
             ),
             "T2A, {'_bytes': '0103'}, [\"it's\", {'_bytes': '0103'}, None], begin..., x=True"
         );
-        assert_eq!(args(&[], &[(Value::Text("x"), Value::Float(0.5))]), "x=0.5");
+        assert_eq!(args(&[], &[(Value::Text("x".into()), Value::Float(0.5))]), "x=0.5");
         assert_eq!(args(&vec![Value::Int(10_000_000); 300], &[]).chars().count(), ARGS + 3);
     }
 }
