@@ -49,6 +49,7 @@ Examples:
   k485 emulate --boxes 4 --pty /tmp/cfs --tcp 127.0.0.1:4850
   k485 emulate --pty /tmp/host --pty /tmp/sniffer &  k485 sniff /tmp/sniffer
   k485 scene init > bus.toml && k485 emulate bus.toml
+  k485 scene learn bus.pcapng -o bus.toml && k485 emulate bus.toml --from-request
   k485 emulate --fault 'drop if func==0x10 p=0.1' --chaos 2
   k485 emulate --control                      with a page to look at and to jam slots from
   k485 emulate --transmit /dev/ttyUSB0        boxes for a printer that has none
@@ -68,6 +69,10 @@ pub(crate) struct Args {
     transmit: Vec<PathBuf>,
     #[command(flatten)]
     setup: setup::SetupArgs,
+    /// Count the scene's times from the first request on the bus, not from the start: for the replay
+    /// of a capture from which the scene was learned
+    #[arg(long, requires = "scene")]
+    from_request: bool,
     #[command(flatten)]
     line: LineArgs,
     #[command(flatten, next_help_heading = "Faults")]
@@ -176,7 +181,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let devices = setup::told(&world);
     let mut bus = Bus::new(world, config.clone());
     if let Some(scene) = &setup.scene {
-        bus = bus.with_timeline(scene.timeline(began), scene.dialect());
+        let timeline = scene.timeline(began);
+        let timeline = if args.from_request { timeline.from_first_request() } else { timeline };
+        bus = bus.with_timeline(timeline, scene.dialect());
     }
     if !rules.is_empty() || args.control.control.is_some() {
         // Apart from the devices' chance.

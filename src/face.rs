@@ -51,7 +51,8 @@ impl FromStr for Place {
 }
 
 /// A ring of what the bus carries, written as pages and programs read it: as JSON lines are, with the
-/// line that a screen would show as `text` and what to think of it as `mark`.
+/// line that a screen would show as `text`, the same as `words` of a role and a text, and what to
+/// think of it as `mark`.
 pub(crate) fn feed() -> Arc<Feed> {
     Arc::new(Feed::new(write))
 }
@@ -75,7 +76,21 @@ fn write(seen: &Seen) -> String {
     let object = json.trim_end().strip_suffix('}').unwrap_or("{\"type\":\"none\"");
     let texts: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
     let text = Value::from(texts.join(" "));
-    format!("{object},\"text\":{text},\"mark\":\"{}\"}}", mark(&words))
+    let parts: Vec<[&str; 2]> = words.iter().map(|word| [role(word.role), &word.text]).collect();
+    let parts = serde_json::to_string(&parts).unwrap_or_default();
+    format!("{object},\"text\":{text},\"words\":{parts},\"mark\":\"{}\"}}", mark(&words))
+}
+
+fn role(role: Role) -> &'static str {
+    match role {
+        Role::Plain => "plain",
+        Role::Minor => "minor",
+        Role::Device => "device",
+        Role::Function => "function",
+        Role::Good => "good",
+        Role::Bad => "bad",
+        Role::Warn => "warn",
+    }
 }
 
 /// What to think of a line: the gravest of its words.

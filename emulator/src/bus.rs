@@ -269,6 +269,14 @@ impl Bus {
         for (who, bytes, at) in spoiled.pass(who, &bytes, self.now) {
             self.wire.talk(who, bytes, Time(at.0.saturating_add(wait)));
         }
+        self.befall();
+    }
+
+    /// What befell devices is carried out before they hear more.
+    fn befall(&mut self) {
+        for effect in self.spoiled.iter_mut().flat_map(|spoiled| spoiled.faults.effects()) {
+            self.world.befall(&effect);
+        }
     }
 
     /// When all that an endpoint has said will have been on the wire: who says more before then
@@ -368,11 +376,8 @@ impl Bus {
             for (who, bytes, at) in spoiled.advance(self.now) {
                 self.wire.talk(who, bytes, at);
             }
-            hands.extend(spoiled.hands(self.now, &self.world));
-            for (unit, until) in spoiled.busy() {
-                self.world.keep_busy(unit, until);
-            }
         }
+        self.befall();
         if let Some(auto) = &mut self.auto {
             hands.extend(auto.due(self.now, &self.world));
         }

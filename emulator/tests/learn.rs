@@ -59,6 +59,20 @@ fn ask(addr: u8, func: u8, data: &[u8]) -> Said {
 }
 
 #[test]
+fn what_was_fed_was_there() {
+    let s = |n: i64| Some(n * Time::SECOND);
+    let text = learn(&[
+        (ask(1, 0x10, &[4, 0, 0]), Some((1, 0, 0x10, vec![0])), s(0)),
+        (ask(1, 0x08, &[1]), Some((1, 0, 0x08, vec![4])), s(1)),
+        (ask(2, 0x10, &[1, 0, 0]), Some((2, 8, 0x10, vec![4])), s(2)),
+    ]);
+    let scene = scene(&text);
+    let filled = |n: usize| scene.layout.boxes[n].slots().map(|slot| slot.is_some());
+    assert_eq!(filled(0), [false, false, true, false], "{text}");
+    assert_eq!(filled(1), [false; 4], "it had none: {text}");
+}
+
+#[test]
 fn what_boxes_say_is_learned() {
     let s = |n: i64| Some(n * Time::SECOND);
     let tag = "1012402766000000102550000330000101000000";

@@ -247,7 +247,7 @@ mod tests {
         for wrong in [&token, "Bearer", "Bearer ", &format!("Basic {token}"), &lan_token] {
             assert_eq!(ask(&here, &post, "/api/v1/hands", Some(wrong)), Err(Wrong::Token));
         }
-        assert_eq!(ask(&lan, &get, "/app.js", None), Ok(()));
+        assert_eq!(ask(&lan, &get, "/js/main.js", None), Ok(()));
         assert_eq!(ask(&lan, &get, "/api/v1/state", None), Err(Wrong::Token));
         let right = format!("Bearer {lan_token}");
         assert_eq!(ask(&lan, &get, "/api/v1/state", Some(&right)), Ok(()));

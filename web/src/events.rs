@@ -80,6 +80,7 @@ impl Stream {
         self.shared.follower.notify_one();
         let hello = json!({
             "type": "hello",
+            "run": self.shared.run,
             "kind": self.shared.backend.kind(),
             "read_only": read_only(self.shared.backend.as_ref()),
             "version": env!("CARGO_PKG_VERSION"),

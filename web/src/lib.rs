@@ -21,6 +21,7 @@ mod refusal;
 mod routes;
 mod server;
 mod token;
+mod words;
 
 pub use backend::{Backend, ClockChange, ClockState, Kind};
 pub use feed::{CAPACITY, Feed, Item, Page};

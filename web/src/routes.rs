@@ -21,7 +21,7 @@ use crate::backend::{Backend, ClockChange, ClockState};
 use crate::body::{Body, LARGEST};
 use crate::feed::{Feed, Item};
 use crate::refusal::{Refusal, Wrong};
-use crate::{events, openapi, page};
+use crate::{events, openapi, page, words};
 
 /// How many exchanges are given at once.
 pub(crate) const MOST: usize = 1000;
@@ -55,6 +55,8 @@ pub(crate) struct Shared {
     pub(crate) follower: Notify,
     /// Room for streams.
     pub(crate) streams: Arc<Semaphore>,
+    /// Which run this is: in another one numbers begin anew.
+    pub(crate) run: String,
 }
 
 pub(crate) type Hub = State<Arc<Shared>>;
@@ -69,7 +71,9 @@ impl Shared {
     ) -> Shared {
         let (states, follower) = (watch::Sender::new(Arc::from("")), Notify::new());
         let streams = Arc::new(Semaphore::new(STREAMS));
-        Shared { backend, feed, dialect, access, states, follower, streams }
+        // Without chance the numbers alone have to tell, which they do as a rule.
+        let run = format!("{:016x}", getrandom::u64().unwrap_or_default());
+        Shared { backend, feed, dialect, access, states, follower, streams, run }
     }
 
     /// Asks what is behind, on a thread that may wait.
@@ -128,6 +132,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         router = router.route(file.path, get(answer));
     }
     router
+        .route("/words.json", get(async || Json(words::words())))
         .fallback(nothing)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(LARGEST))

@@ -201,7 +201,7 @@ fn slots(
     notes: &mut Notes,
 ) {
     let geometry = layout.boxes[n - 1].geometry.over(&layout.geometry);
-    let mut mask = facts.first_inlets.unwrap_or_default();
+    let mut mask = facts.first_inlets.unwrap_or(facts.fed);
     for moved in [facts.first_loaded, facts.first_in_hub, facts.first_printing.flatten()] {
         mask |= moved.map_or(0, |slot| 1 << slot);
     }

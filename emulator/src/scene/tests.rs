@@ -269,6 +269,20 @@ fn a_timeline_gives_hands_when_they_are_due() {
 }
 
 #[test]
+fn a_timeline_counts_from_the_first_request_when_it_is_to() {
+    let s = |n: i64| Time(n * Time::SECOND);
+    let text = "[[box]]\n[box.climate]\ntemperature_drift = 60.0\n\
+        [[event]]\nat = \"10s\"\ndo = \"cut\"\n";
+    let mut timeline = scene(text).timeline(s(5)).from_first_request();
+    assert!(timeline.next_event().is_none() && timeline.due(s(100)).is_empty());
+    timeline.begin(s(100));
+    timeline.begin(s(105));
+    assert_eq!(timeline.next_event(), Some(s(110)));
+    assert_eq!(timeline.due(s(129)), [Hand::Cut]);
+    assert_eq!(timeline.due(s(130)).len(), 1, "half a degree");
+}
+
+#[test]
 fn the_schema_names_every_key() {
     let schema = json_schema();
     let keys = |pointer: &str| {

@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
+use k485_proto::address::Address;
 use k485_proto::key::Key;
-use k485_proto::material::{Colour, TagRecord};
+use k485_proto::material::{self, Colour, TagRecord};
 use k485_proto::message::FieldType;
 use k485_proto::message::codes::BoxState;
 use k485_proto::slot::Letter;
@@ -11,7 +12,6 @@ use k485_proto::status::Status;
 
 use super::{Player, World};
 use crate::plant::{Drive, Geometry, Piece, SensorFault, Spool};
-use crate::spool::material_name;
 
 /// Everything at one moment. Lengths are in mm, the time in seconds of the world's clock.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -36,6 +36,49 @@ pub struct Picture {
     pub boxes: Vec<BoxPicture>,
     /// The addresses of all other devices.
     pub others: Vec<u8>,
+    /// The same devices, with what there is to tell of them.
+    pub devices: Vec<DevicePicture>,
+}
+
+/// A device that is no box.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum DevicePicture {
+    /// A motor.
+    Motor {
+        /// Its address.
+        address: u8,
+        /// The protection's errors: bit n is key781+n.
+        errors: u32,
+        /// The protection's warnings: bit n is key795+n.
+        warnings: u32,
+    },
+    /// A belt module.
+    Belt {
+        /// Its address.
+        address: u8,
+        /// What its sensor reads.
+        adc: u32,
+    },
+    /// The rack's tag reader.
+    Rack {
+        /// Its address.
+        address: u8,
+        /// The tag of the spool on it.
+        tag: Option<String>,
+    },
+}
+
+impl DevicePicture {
+    /// Its address.
+    #[must_use]
+    pub fn address(&self) -> u8 {
+        match self {
+            DevicePicture::Motor { address, .. }
+            | DevicePicture::Belt { address, .. }
+            | DevicePicture::Rack { address, .. } => *address,
+        }
+    }
 }
 
 /// The buffer.
@@ -187,12 +230,7 @@ pub struct SpoolPicture {
 
 pub(super) fn of(world: &World) -> Picture {
     let printer = world.plant.printer();
-    let other = |player: &Player| match player {
-        Player::Box { .. } => None,
-        Player::Motor { address, .. } => Some(address.0),
-        Player::Belt(device) => Some(device.config().address.0),
-        Player::Rack(_) => Some(k485_proto::address::Address::RACK.0),
-    };
+    let devices: Vec<_> = world.players.iter().filter_map(device).collect();
     Picture {
         time: world.now.0 as f64 / 1e9,
         toolhead: world.toolhead(),
@@ -209,8 +247,26 @@ pub(super) fn of(world: &World) -> Picture {
         beyond: printer.beyond,
         stub: printer.stub,
         boxes: world.players.iter().filter_map(|player| filament_box(world, player)).collect(),
-        others: world.players.iter().filter_map(other).collect(),
+        others: devices.iter().map(DevicePicture::address).collect(),
+        devices,
     }
+}
+
+fn device(player: &Player) -> Option<DevicePicture> {
+    Some(match player {
+        Player::Box { .. } => return None,
+        Player::Motor { address, device } => {
+            let (errors, warnings) = device.protection_words();
+            DevicePicture::Motor { address: address.0, errors, warnings }
+        }
+        Player::Belt(device) => {
+            DevicePicture::Belt { address: device.config().address.0, adc: device.config().adc }
+        }
+        Player::Rack(device) => {
+            let tag = device.tag().map(|tag| String::from_utf8_lossy(&tag).into_owned());
+            DevicePicture::Rack { address: Address::RACK.0, tag }
+        }
+    })
 }
 
 fn filament_box(world: &World, player: &Player) -> Option<BoxPicture> {
@@ -272,7 +328,10 @@ fn spool_of(spool: &Spool, pieces: &[Piece]) -> SpoolPicture {
     let colour = record.and_then(|record| record.colour().parse::<Colour>().ok());
     let hex = |colour: Colour| colour.rgb().iter().map(|part| format!("{part:02x}")).collect();
     SpoolPicture {
-        material: record.map(|record| material_name(record.material()).to_owned()),
+        material: record.map(|record| {
+            let code = record.material();
+            material::name(code).unwrap_or(code).to_owned()
+        }),
         colour: colour.map(hex),
         serial: record.map(|record| record.serial().to_owned()),
         length: spool.length,

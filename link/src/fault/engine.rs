@@ -61,6 +61,8 @@ pub struct Faults {
     /// The last reply of each address, where some rule makes devices babble.
     replies: BTreeMap<Address, Vec<u8>>,
     effects: Vec<Effect>,
+    /// Whether whoever passes the bytes has the devices, and silences them himself.
+    has_devices: bool,
 }
 
 /// A rule with its state.
@@ -131,6 +133,7 @@ impl Faults {
             talkers: Vec::new(),
             replies: BTreeMap::new(),
             effects: Vec::new(),
+            has_devices: false,
         };
         for rule in rules {
             faults.add(rule);
@@ -168,6 +171,14 @@ impl Faults {
     /// The rules in their order, each with its number and how often it was at work.
     pub fn numbered(&self) -> impl Iterator<Item = (u64, &Rule, Counts)> {
         self.rules.iter().map(|armed| (armed.id, &armed.rule, armed.counts))
+    }
+
+    /// The same for somebody who has the devices and carries out all that befalls them: who is offline
+    /// is then kept from the bus by him, and what is said to such a device passes, for others to hear.
+    #[must_use]
+    pub fn with_devices(mut self) -> Faults {
+        self.has_devices = true;
+        self
     }
 
     /// The same on a bus of that name, for filters that ask for it.
@@ -239,7 +250,7 @@ impl Faults {
         let subject = self.watch.look(record, direction, at);
         let frame = subject.frame();
         let addr = frame.map(|frame| frame.addr());
-        if addr.is_some_and(|addr| self.is_silent(addr, at)) {
+        if !self.has_devices && addr.is_some_and(|addr| self.is_silent(addr, at)) {
             return;
         }
         let babbles = |armed: &Armed| matches!(armed.rule.kind, Kind::Babble { .. });
@@ -275,7 +286,7 @@ impl Faults {
             }
         }
         // Who went silent at this very frame did not hear it, or did not say it.
-        if !silenced {
+        if !silenced || (self.has_devices && direction == Direction::Request) {
             message.deliver(out);
         }
     }

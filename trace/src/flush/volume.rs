@@ -1,8 +1,9 @@
 //! The host's own function from two colours to a flush volume, and how it cuts a length.
 //!
-//! The volume is that of the slicers of this family: a difference in luminance and one in hue and
-//! saturation, as two sides of a triangle with 120 degrees between. Found from 381 results of the
-//! vendor's function, of which it gives each exactly (`docs/flush.md`).
+//! The volume is that of the slicers of this family (Bambu Studio, OrcaSlicer, Creality Print): a
+//! difference in luminance and one in hue and saturation, as two sides of a triangle with 120
+//! degrees between. It gives each of 381 results of the vendor's function exactly
+//! (`docs/flush.md`).
 
 use k485_proto::material::{Colour, volume_to_length};
 
