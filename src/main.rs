@@ -5,7 +5,8 @@
 //!
 //! Exit codes: 0 done; 1 it failed; 2 the command line was wrong; 3 done, but parts of the input
 //! could not be read and were skipped; 4 `doctor` found something wrong. `grep` and `diff` have those of
-//! grep(1) and diff(1), `send` and `scan` have 4 (an error STATUS), 5 (no reply) and 6 (refused) too.
+//! grep(1) and diff(1), `send` and `scan` have 4 (an error STATUS), 5 (no reply) and 6 (refused) too;
+//! so have `trace gcode`, `flush` and `extra`, for what a printer says.
 
 #![allow(clippy::print_stderr)]
 

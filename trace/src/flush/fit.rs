@@ -1,6 +1,6 @@
 //! Models of flush lengths, each judged by pairs that it was not given.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k485_proto::material::{Colour, volume_to_length};
 use k485_proto::slot::Slot;
@@ -85,10 +85,12 @@ impl Model {
         let all = Fit::new(self, &usable);
         let own = errors(usable.iter().map(|point| (point.length, all.tell(point))));
         // A pair is held out with all its points: another colour in a slot is another point.
-        let held_out = errors(usable.iter().map(|point| {
-            let others: Vec<Point> =
-                usable.iter().filter(|other| other.pair != point.pair).cloned().collect();
-            (point.length, Fit::new(self, &others).tell(point))
+        let pairs: BTreeSet<Pair> = usable.iter().map(|point| point.pair).collect();
+        let held_out = errors(pairs.into_iter().flat_map(|pair| {
+            let (held, others): (Vec<Point>, Vec<Point>) =
+                usable.iter().cloned().partition(|point| point.pair == pair);
+            let fit = Fit::new(self, &others);
+            held.into_iter().map(move |point| (point.length, fit.tell(&point)))
         }));
         let factor = match all {
             Fit::Colours(factor) | Fit::Mean(factor) => factor,
@@ -157,8 +159,9 @@ impl Fit {
 }
 
 fn mean(lengths: impl Iterator<Item = f64>) -> Option<f64> {
-    let (count, sum) = lengths.fold((0_u32, 0.0), |(count, sum), length| (count + 1, sum + length));
-    (count > 0).then(|| sum / f64::from(count))
+    let mut mean = Mean::default();
+    lengths.for_each(|length| mean.add(length));
+    (mean.count > 0).then(|| mean.get())
 }
 
 /// The host's length between two colours with a factor on the volume.
@@ -183,63 +186,85 @@ fn factor(points: &[Point]) -> Option<f64> {
     Some(if square > 0.0 { both / square } else { 1.0 })
 }
 
+/// How many sides there are before a change: sixteen slots, and nothing.
+const PREVS: usize = 17;
+/// How many there are after it.
+const NEXTS: usize = 16;
+
+/// The places of a pair's sides in tables.
+fn places(pair: Pair) -> (usize, usize) {
+    // There are four boxes; a number that is none must not panic.
+    let slot = |slot: Slot| usize::from(slot.device.clamp(1, 4) - 1) * 4 + slot.letter.index();
+    (pair.prev.map_or(0, |prev| slot(prev) + 1), slot(pair.next))
+}
+
 /// A part for each side.
 struct Parts {
-    prev: BTreeMap<Option<Slot>, f64>,
-    next: BTreeMap<Slot, f64>,
-    /// Which group a side is of; parts of two groups do not go together.
-    group: BTreeMap<Option<Slot>, usize>,
-    group_next: BTreeMap<Slot, usize>,
+    prev: [f64; PREVS],
+    next: [f64; NEXTS],
+    /// Which group a side is of, those before first; parts of two groups do not go together, and
+    /// a side that was in no point is in a group of its own.
+    group: [usize; PREVS + NEXTS],
 }
 
 impl Parts {
-    /// Least squares, by turns: each side's part is the mean of what the other side leaves. It
-    /// comes as near as one likes; so many turns are near enough for lengths in mm.
+    /// Least squares, by turns: each side's part is the mean of what the other side leaves. That
+    /// comes as near as one likes; it ends where a turn changes nothing that could be measured.
     fn of(points: &[Point]) -> Parts {
-        const TURNS: usize = 500;
+        const TURNS: usize = 1_000;
+        const NEAR: f64 = 1e-9;
         let mut parts = Parts {
-            prev: points.iter().map(|point| (point.pair.prev, 0.0)).collect(),
-            next: points.iter().map(|point| (point.pair.next, 0.0)).collect(),
-            group: BTreeMap::new(),
-            group_next: BTreeMap::new(),
+            prev: [0.0; PREVS],
+            next: [0.0; NEXTS],
+            group: std::array::from_fn(|side| side),
         };
-        for _ in 0..TURNS {
-            let mut rest: BTreeMap<Slot, (f64, f64)> = BTreeMap::new();
-            for point in points {
-                let (sum, count) = rest.entry(point.pair.next).or_default();
-                *sum += point.length - parts.prev[&point.pair.prev];
-                *count += 1.0;
-            }
-            parts.next = rest.into_iter().map(|(slot, (sum, count))| (slot, sum / count)).collect();
-            let mut rest: BTreeMap<Option<Slot>, (f64, f64)> = BTreeMap::new();
-            for point in points {
-                let (sum, count) = rest.entry(point.pair.prev).or_default();
-                *sum += point.length - parts.next[&point.pair.next];
-                *count += 1.0;
-            }
-            parts.prev = rest.into_iter().map(|(slot, (sum, count))| (slot, sum / count)).collect();
-        }
-        // Each side begins in a group of its own; a point makes one of two.
-        for (number, prev) in parts.prev.keys().enumerate() {
-            parts.group.insert(*prev, number);
-        }
-        for (number, next) in parts.next.keys().enumerate() {
-            parts.group_next.insert(*next, parts.prev.len() + number);
-        }
         for point in points {
-            let (one, other) = (parts.group[&point.pair.prev], parts.group_next[&point.pair.next]);
-            let groups = parts.group.values_mut().chain(parts.group_next.values_mut());
-            groups.filter(|group| **group == other).for_each(|group| *group = one);
+            let (prev, next) = places(point.pair);
+            let (one, other) = (parts.group[prev], parts.group[PREVS + next]);
+            parts.group.iter_mut().filter(|group| **group == other).for_each(|group| *group = one);
+        }
+        for _ in 0..TURNS {
+            let mut means = [Mean::default(); NEXTS];
+            for point in points {
+                let (prev, next) = places(point.pair);
+                means[next].add(point.length - parts.prev[prev]);
+            }
+            parts.next = means.map(Mean::get);
+            let mut means = [Mean::default(); PREVS];
+            for point in points {
+                let (prev, next) = places(point.pair);
+                means[prev].add(point.length - parts.next[next]);
+            }
+            let before = std::mem::replace(&mut parts.prev, means.map(Mean::get));
+            if before.iter().zip(&parts.prev).all(|(a, b)| (a - b).abs() < NEAR) {
+                break;
+            }
         }
         parts
     }
 
     fn tell(&self, pair: Pair) -> Option<f64> {
-        let groups = self.group.get(&pair.prev).zip(self.group_next.get(&pair.next));
-        if groups.is_none_or(|(one, other)| one != other) {
-            return None;
-        }
-        Some(self.prev.get(&pair.prev)? + self.next.get(&pair.next)?)
+        let (prev, next) = places(pair);
+        (self.group[prev] == self.group[PREVS + next]).then(|| self.prev[prev] + self.next[next])
+    }
+}
+
+/// A mean in the making.
+#[derive(Clone, Copy, Default)]
+struct Mean {
+    sum: f64,
+    count: u32,
+}
+
+impl Mean {
+    fn add(&mut self, value: f64) {
+        self.sum += value;
+        self.count += 1;
+    }
+
+    /// Zero where there was nothing.
+    fn get(self) -> f64 {
+        if self.count == 0 { 0.0 } else { self.sum / f64::from(self.count) }
     }
 }
 

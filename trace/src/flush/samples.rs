@@ -297,6 +297,8 @@ fn is_wanted(site: &Site<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn taken(lines: &[&str]) -> Flushes {
@@ -351,5 +353,27 @@ mod tests {
             r#"{"type":"return","id":4,"time":1,"method":"get_flush_len","result":70}"#,
         ]);
         assert!(flushes.samples().is_empty());
+    }
+
+    proptest! {
+        /// Calls and ends in any order, with anything in them.
+        #[test]
+        fn nothing_panics(events in prop::collection::vec(
+            (0..3_usize, 0_u64..5, 0..7_usize, "[^\"\\\\[:cntrl:]]*"), 0..40,
+        )) {
+            let methods = ["get_flush_len", "material_change_flush", "Tn_action", "get_status",
+                "get_material_target_speed", "get_flushing_volume", "cmd_send_data_with_response"];
+            let mut flushes = Flushes::default();
+            for (kind, id, method, text) in events {
+                let kind = ["call", "return", "error"][kind];
+                let line = format!(
+                    "{{\"type\":\"{kind}\",\"id\":{id},\"method\":\"{}\",\"args\":\"T1A, T1B{text}\",\
+                     \"result\":{}}}",
+                    methods[method],
+                    id * 100
+                );
+                flushes.take(0, &Event::parse(&line, 1, 0).unwrap());
+            }
+        }
     }
 }
