@@ -2,6 +2,7 @@
 
 use k485_proto::dialect::Dialect;
 use k485_proto::record::{Record, Time};
+use k485_trace::decimal;
 use k485_trace::tree::{Child, End, Item, Nesting, Node};
 use serde_json::{Map, Value, json};
 
@@ -120,7 +121,7 @@ fn parsed(text: &str) -> Value {
 }
 
 fn seconds(time: Option<Time>) -> Value {
-    time.map_or(Value::Null, |time| json!(time.0 as f64 / 1e9))
+    time.map_or(Value::Null, |time| json!(decimal::seconds(time.0)))
 }
 
 fn millis(nanos: Option<i64>) -> Value {

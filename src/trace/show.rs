@@ -55,12 +55,12 @@ impl Show {
             Step::Begin { number, depth } => self.begin(event, number, depth)?,
             Step::End { number, .. } => {
                 if let Some(node) = over.pop() {
-                    self.end(Some(number), &node)?;
+                    self.end(Some(number), &node, event.time)?;
                 }
             }
             Step::Orphan => {
                 if let Some(node) = over.pop() {
-                    self.end(None, &node)?;
+                    self.end(None, &node, event.time)?;
                 }
             }
             Step::Frame { depth: 0 } => {
@@ -128,7 +128,7 @@ impl Show {
         Ok(())
     }
 
-    fn end(&mut self, number: Option<u64>, node: &Node) -> anyhow::Result<()> {
+    fn end(&mut self, number: Option<u64>, node: &Node, time: Option<Time>) -> anyhow::Result<()> {
         let is_pending = self.pending.as_ref().map(|pending| pending.0) == number;
         let was_begun = number.is_some()
             && !is_pending
@@ -141,11 +141,9 @@ impl Show {
         let indent = indent(node.depth);
         if was_begun {
             self.frames_of(node)?;
-            let end = node.begin.zip(node.duration);
-            let end = end.map(|(begin, duration)| Time(begin.0.saturating_add(duration)));
             let mut words = vec![word(Role::Minor, format!("end {}", name(node)))];
             words.extend(words::came_to(&node.end, self.detail));
-            return self.line(&(columns(end, node.duration) + &indent), &words);
+            return self.line(&(columns(time, node.duration) + &indent), &words);
         }
         let words = words::call(node, self.detail);
         self.line(&(columns(node.begin, node.duration) + &indent), &words)?;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k485_proto::record::Time;
 use serde::Serialize;
 
+use crate::decimal::seconds;
 use crate::event::{Event, Kind};
 
 /// How many objects, and types of events, are named.
@@ -139,7 +140,6 @@ impl Survey {
     /// The same for programs.
     #[must_use]
     pub fn figures(&self) -> Figures<'_> {
-        let seconds = |nanos: i64| nanos as f64 / 1e9;
         Figures {
             first: self.first.map(|time| seconds(time.0)),
             last: self.last.map(|time| seconds(time.0)),
