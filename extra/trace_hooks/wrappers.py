@@ -7,6 +7,7 @@ A call is told only for the objects that are traced: `names` maps an object's id
 that of all others, if those are traced, too. A function without an object (a static or class method) has None alone.
 """
 
+import collections
 import inspect
 import time
 
@@ -44,19 +45,23 @@ def kind_of(func):
 
 def traceback_text(error):
     """Where an exception came from, the frames of wrappers left out. Reads no source files."""
-    lines = ['Traceback (most recent call last):']
+    last = collections.deque(maxlen=TB_FRAMES)
+    count = 0
     tb = error.__traceback__
-    frames = []
-    while tb is not None and len(frames) < 200:
-        code = tb.tb_frame.f_code
-        if code.co_filename != __file__:
-            frames.append('  File "%s", line %d, in %s' % (code.co_filename, tb.tb_lineno, code.co_name))
+    while tb is not None:
+        if tb.tb_frame.f_code.co_filename != __file__:
+            last.append(tb)
+            count += 1
         tb = tb.tb_next
-    if len(frames) > TB_FRAMES:
-        frames = frames[:4] + ['  ... %d more' % (len(frames) - TB_FRAMES)] + frames[4 - TB_FRAMES:]
+    lines = ['Traceback (most recent call last):']
+    if count > len(last):
+        lines.append('  ... %d more' % (count - len(last)))
+    for tb in last:
+        code = tb.tb_frame.f_code
+        lines.append('  File "%s", line %d, in %s' % (code.co_filename, tb.tb_lineno, code.co_name))
     kind = type_name(type(error))
     text = exception_text(error)
-    return clean('\n'.join(lines + frames + ['%s: %s' % (kind, text) if text else kind]))
+    return clean('\n'.join(lines + ['%s: %s' % (kind, text) if text else kind]))
 
 
 def failure(cid, now, label, strand, parent, depth, start, error):

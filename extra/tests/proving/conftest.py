@@ -8,6 +8,7 @@ import pytest
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
+import compiled      # noqa: E402
 import host as hosts  # noqa: E402
 
 
@@ -16,6 +17,14 @@ def make(kind, folder, **more):
         checkout, why = hosts.klipper()
         if checkout is None:
             pytest.skip(why)
+        python = why
+    else:
+        python = sys.executable
+    wanted = more.get('cython')
+    if wanted:
+        version = tuple(map(int, compiled.facts(python)[0].split('.')))
+        if wanted not in compiled.versions(version):
+            pytest.skip("Cython %s is not for Python %d.%d" % ((wanted,) + version))
     return hosts.HOSTS[kind](folder, **more)
 
 
@@ -28,6 +37,7 @@ def new_host(request, tmp_path):
         folder = tmp_path / ('host%d' % (len(made),))
         made.append(make(request.param, folder, **more))
         return made[-1]
+    new.kind = request.param
     yield new
     for host in made:
         host.stop()

@@ -65,6 +65,7 @@ class Motor:
     """One axis."""
 
     limit = 7
+    digits = 5000               # more than Python turns into text; not where a compiler sees it
 
     def __init__(self, printer, name):
         self.printer = printer
@@ -155,7 +156,7 @@ class Motor:
         deep = []
         for _ in range(5000):
             deep = [deep]
-        return [float('nan'), float('inf'), -float('inf'), 10 ** 5000, -2 ** 70, circle, own, deep,
+        return [float('nan'), float('inf'), -float('inf'), pow(10, self.digits), -2 ** 70, circle, own, deep,
                 {1: 2, None: 3, (1, 2): 4, b'\xff': 5, 1.5: 6}, {1, 2}, frozenset([3]), (4, 5),
                 bytearray(b'\x01\x02'), memoryview(b'\x03'), 1 + 2j, Mode.HOMING, '\ud800', 'é\u2028',
                 b'\x00' * 2000, 'x' * 2000, list(range(1000)), {i: i for i in range(1000)},
@@ -373,7 +374,7 @@ class MotorControl(Motor):
     def _do_kinds(self, gcmd):
         """What the raw attributes of a class are."""
         cls = type(self.printer.lookup_object(gcmd.get('OBJECT', 'motor_left')))
-        return {'kinds': {name: type(value).__name__ for name, value in sorted(vars(cls).items())},
+        return {'module': __file__, 'kinds': {name: type(value).__name__ for name, value in sorted(vars(cls).items())},
                 'ids': {name: id(value) for name, value in sorted(vars(cls).items())}}
 
     def _do_late(self, gcmd):
