@@ -83,7 +83,7 @@ export function scenePanel() {
     });
   };
   const root = h("div", {},
-    group("Now", name, file, row(reload), h("p", { class: "hint" }, "A scene begins anew: boxes without their filament, clock and events from the start.")),
+    group("Now", name, file, row(reload), h("p", { class: "hint" }, "Everything begins anew, as the file has it: boxes, filament, faults, events.")),
     group("Another one", open, h("div", { class: "row" }, source), row(h("button", { type: "button", class: "primary", on: { click: () => load({ toml: source.value }, "Scene loaded") } }, "Play it")), wrong));
   const draw = () => {
     const scene = store.state?.scene;

@@ -15,7 +15,8 @@ let width = 0;
 
 new ResizeObserver(([entry]) => {
   const now = Math.round(entry.contentRect.width);
-  if (now === width) return;
+  // A hidden one has no width: what it had is as good a guess as any.
+  if (now === width || now === 0) return;
   width = now;
   drawing = null;
   draw();
@@ -24,9 +25,9 @@ new ResizeObserver(([entry]) => {
 /** Draws what there is now. */
 export function draw() {
   const state = bus();
-  if (!store.state || width === 0) return;
+  if (!store.state) return;
   place.hidden = boxes().length === 0;
-  if (place.hidden) return;
+  if (place.hidden || width === 0) return;
   const shape = JSON.stringify([width, boxes().map((box) => [box.box, box.geometry])]);
   if (drawing?.shape !== shape) {
     drawing = { shape, ...build(boxes()) };
