@@ -217,10 +217,19 @@ class Bus:
         # Asked so, all that the bus carried until now is decoded before it is answered.
         return self._client.get("exchanges", {"limit": 1}).next
 
+    @property
+    def open(self) -> Optional[View]:
+        """The request that nobody has answered so far, as a frame; it is no exchange yet."""
+        waits: Optional[View] = self._client.get("exchanges", {"limit": 1}).open
+        return waits
+
     def log(self, lines: int = 200) -> List[str]:
-        """The last exchanges as text, as ``k485 sniff`` shows them."""
-        after = max(0, self.last - lines)
-        return [exchange.text for exchange in self.exchanges(after=after)]
+        """The last exchanges as text, as ``k485 sniff`` shows them, 1000 at most."""
+        page = self._client.get("exchanges", {"limit": max(1, min(lines, PAGE))})
+        log = [exchange.text for exchange in page.exchanges]
+        if page.open is not None:
+            log.append(f"{page.open.text} (no reply so far)")
+        return log
 
 
 class Box:

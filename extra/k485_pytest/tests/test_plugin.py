@@ -293,8 +293,21 @@ def test_a_failing_test_shows_what_the_bus_carried(run):
             k485_bus.expect("func==GET_BUFFER_STATE")
             assert False, "on purpose"
 
+        @pytest.mark.k485(faults=["drop dir=response"])
+        def test_unanswered(k485_bus):
+            fd = os.open(k485_bus.port, os.O_RDWR | os.O_NOCTTY)
+            tty.setraw(fd)
+            os.write(fd, bytes.fromhex("f70103ff0a5c"))
+            # A box's state may take an hour: no exchange is over before.
+            k485_bus.wait_for(lambda state: k485_bus.open)
+            assert k485_bus.open.function == "GET_BOX_STATE"
+            assert k485_bus.exchanges() == []
+            os.close(fd)
+            assert False
+
         def test_passes(k485_bus):
             ask(k485_bus, BUFFER)
+            assert k485_bus.open is None
 
         @pytest.fixture
         def broken(k485_bus):
@@ -306,9 +319,10 @@ def test_a_failing_test_shows_what_the_bus_carried(run):
             pass
         """
     )
-    result.assert_outcomes(passed=1, failed=1, errors=1)
+    result.assert_outcomes(passed=1, failed=2, errors=1)
     result.stdout.fnmatch_lines(["*k485 exchanges*", "*box1*GET_BUFFER_STATE*OK*buffer=*"])
-    assert result.stdout.str().count("k485 exchanges") == 2
+    result.stdout.fnmatch_lines(["*k485 exchanges*", "*box1*GET_BOX_STATE*(no reply so far)"])
+    assert result.stdout.str().count("k485 exchanges") == 3
 
 
 def test_a_long_log_shows_its_end(run):
