@@ -7,6 +7,7 @@ use clap::Subcommand;
 use k485_trace::filter::Filter;
 
 mod capture;
+mod gcode;
 mod input;
 mod json;
 mod logs;
@@ -23,6 +24,7 @@ The tracer is an extra of Klipper (docs/trace.md). It streams calls, returns, ex
 frames they caused; what is read here are such streams, live or from files.
 
 Examples:
+  k485 trace on k2.local box               trace the box's methods
   k485 trace capture k2.local              catch what the printer streams, and show it
   k485 trace capture ssh://root@k2.local   the same through ssh
   k485 trace tree captures/                who called whom, with the frames on the bus
@@ -35,6 +37,14 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum What {
+    /// Run commands of G-code on the printer, such as the tracer's, and show what they print
+    Gcode(gcode::GcodeArgs),
+    /// Start the printer's stream and trace objects
+    On(gcode::OnArgs),
+    /// Trace nothing any more
+    Off(gcode::OffArgs),
+    /// Ask the printer what is traced, and who takes it
+    Status(gcode::StatusArgs),
     /// Catch the stream of a printer's tracer in files, and show it
     Capture(capture::Args),
     /// Show calls nested as they were made, with the frames they caused
@@ -50,6 +60,10 @@ enum What {
 /// Runs one of them.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match &args.what {
+        What::Gcode(args) => gcode::gcode(args),
+        What::On(args) => gcode::on(args),
+        What::Off(args) => gcode::off(args),
+        What::Status(args) => gcode::status(args),
         What::Capture(args) => capture::run(args),
         What::Tree(args) => tree::run(args),
         What::View(args) => view::run(args),

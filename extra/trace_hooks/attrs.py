@@ -10,7 +10,7 @@ import types
 
 from .patch import Refused, denial, is_open, module_of
 from .record import ATTR
-from .values import class_dict, instance_dict, mro, snapshot, type_name
+from .values import class_dict, instance_dict, is_a, mro, snapshot, type_name
 
 MOST = 200  # objects of one recursive request
 DEPTH = 4
@@ -42,7 +42,7 @@ class AttrTracer:
             return reason
         if not is_open(cls):
             return '%s is a built-in or compiled (cdef) type, which cannot be changed' % (type_name(cls),)
-        if isinstance(cls, type) and issubclass(cls, (type, types.ModuleType, BaseException)):
+        if is_a(cls, type) and issubclass(cls, (type, types.ModuleType, BaseException)):
             return '%s objects are not traced' % (type_name(cls),)
         return None
 
@@ -104,7 +104,7 @@ class AttrTracer:
             value = read(self, name)
             if live:
                 known = objects.get(id(self))
-                if known is not None and not name.startswith('__') and not isinstance_of(value, _CALLABLE):
+                if known is not None and not name.startswith('__') and not is_a(value, _CALLABLE):
                     if len(queue) >= room[0]:
                         recorder.lose(1)
                     else:
@@ -151,8 +151,3 @@ class AttrTracer:
 def instance_less(cls):
     """Whether objects of the class keep no attributes."""
     return all('__dict__' not in class_dict(base) for base in mro(cls))
-
-
-def isinstance_of(value, kinds):
-    """isinstance without asking the value what it says its class is."""
-    return issubclass(type(value), kinds)

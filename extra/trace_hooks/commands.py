@@ -5,7 +5,7 @@ import logging
 from .discover import describe, macros
 from .frames import is_serial
 from .patch import Refused, denial, methods
-from .values import type_name
+from .values import is_a, type_name
 
 LINES = 120  # of one answer
 
@@ -82,7 +82,7 @@ class Commands:
         if gcmd.get('OBJECT', None) is None:
             return ['Objects:'] + ['  ' + name for name in hooks.discovery.available()]
         label, obj = self.named(gcmd)
-        cls = obj if isinstance(obj, type) else type(obj)
+        cls = obj if is_a(obj, type) else type(obj)
         traced = set(hooks.labels().get(label, ()))
         names = methods(cls, private=True)
         reason = denial(cls)
@@ -115,7 +115,7 @@ class Commands:
         if not active:
             return 'No active traces'
         return ['Active traces (%d):' % len(active)] + [
-            '  %s.%s (%s)' % (label, method, cls) for (label, method), (_obj, cls) in active]
+            '  %s.%s (%s)' % (label, method, entry[1]) for (label, method), entry in active]
 
     # Methods
 
@@ -149,28 +149,25 @@ class Commands:
 
     def whole(self, gcmd, private):
         label, obj = self.named(gcmd)
-        reason = denial(obj if isinstance(obj, type) else type(obj))
+        reason = denial(obj if is_a(obj, type) else type(obj))
         if reason:
             raise Refused(reason)
-        fresh, refused = self.hooks.enable_object(label, obj, private, self.hooks.breather())
+        counts, refused = self.hooks.enable_objects({label: obj}, private, self.hooks.breather())
+        fresh = counts[label]
         total = len(self.hooks.labels().get(label, ()))
         if not total and not refused:
             return 'None of the methods of %s can be traced' % (label,)
-        self.hooks.event('deep_traces_enabled' if private else 'traces_enabled', total=len(fresh),
-                         objects=['%s(%d)' % (label, len(fresh))])
-        return ['Tracing %d methods of %s, %d of them new' % (total, label, len(fresh))] + self.refusals(refused)
+        self.hooks.event('deep_traces_enabled' if private else 'traces_enabled', total=fresh,
+                         objects=['%s(%d)' % (label, fresh)])
+        return ['Tracing %d methods of %s, %d of them new' % (total, label, fresh)] + self.refusals(refused)
 
     def everything(self, private):
         hooks = self.hooks
         breathe = hooks.breather()
         hooks.discovery.refresh(breathe)
-        objects, refused, total = [], [], 0
-        for label, obj in list(hooks.discovery.objects.items()):
-            fresh, reasons = hooks.enable_object(label, obj, private, breathe)
-            refused += reasons
-            total += len(fresh)
-            if fresh:
-                objects.append('%s(%d)' % (label, len(fresh)))
+        counts, refused = hooks.enable_objects(hooks.discovery.objects, private, breathe)
+        total = sum(counts.values())
+        objects = ['%s(%d)' % entry for entry in counts.items() if entry[1]]
         hooks.event('deep_traces_enabled' if private else 'traces_enabled', total=total, objects=objects)
         return ['Tracing %d new methods of %d objects: %s' % (total, len(objects), ', '.join(objects))] + \
             self.refusals(refused)
@@ -220,7 +217,7 @@ class Commands:
             hooks.event('attr_trace_disabled', object=label, path=label, count=len(gone),
                         **{'class': type_name(type(obj))})
             return 'Attributes of %s are traced no more (%d objects)' % (label, len(gone))
-        if isinstance(obj, type):
+        if is_a(obj, type):
             raise Refused('%s is a class; attributes are traced of objects' % (label,))
         found = hooks.attrs.enable(obj, label, recursive)
         for _label, cls, path in found:

@@ -6,12 +6,11 @@ Nothing of the host runs: objects are looked up in the printer's own table, attr
 import sys
 
 from .patch import denial, is_open, module_of
-from .values import class_dict, instance_dict, mro, type_name
+from .values import class_dict, instance_dict, is_a, mro, type_name
 
 # Objects of a K2 that are listed first where they are there.
-KNOWN = ('box', 'motor_control', 'filament_rack', 'prtouch_v3', 'prtouch_v2', 'serial_485 serial485', 'auto_addr',
-         'z_align', 'belt_mdl mdlx', 'belt_mdl mdly', 'box_config', 'mymovie', 'bl24c16f', 'save_print_state',
-         'filament_switch_sensor filament_sensor', 'axis_twist_compensation', 'load_ai', 'custom_macro')
+KNOWN = ('box', 'motor_control', 'filament_rack', 'prtouch_v3', 'serial_485 serial485', 'auto_addr', 'z_align',
+         'belt_mdl mdlx', 'belt_mdl mdly', 'filament_switch_sensor filament_sensor', 'axis_twist_compensation')
 WORDS = ('box', 'motor', 'filament', 'prtouch', 'serial', 'movie')
 
 
@@ -29,7 +28,7 @@ def folded(name):
 def printer_objects(printer):
     """The printer's own table {name: object}."""
     objects = (instance_dict(printer) or {}).get('objects')
-    if isinstance(objects, dict):
+    if is_a(objects, dict):
         return objects
     return dict(printer.lookup_objects())
 
@@ -62,7 +61,7 @@ class Discovery:
                 continue
             attrs = instance_dict(module) or {}
             for name, cls in sorted((key, value) for key, value in list(attrs.items())
-                                    if isinstance(value, type) and type(key) is str):
+                                    if is_a(value, type) and type(key) is str):
                 if denial(cls) is None and is_open(cls) and not name.startswith('_'):
                     classes['%s.%s' % (module_name, name)] = cls
             breathe()
@@ -111,8 +110,8 @@ def describe(cls):
         for name, raw in list(class_dict(base).items()):
             if name.startswith('__'):
                 continue
-            if isinstance(raw, property):
+            if is_a(raw, property):
                 properties.add(name)
-            elif isinstance(raw, (int, float, str, bytes, tuple, list, dict)):
+            elif is_a(raw, (int, float, str, bytes, tuple, list, dict)):
                 others.add(name)
     return sorted(properties), sorted(others)

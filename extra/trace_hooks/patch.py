@@ -10,7 +10,7 @@ import types
 
 from . import wrappers
 from .frames import KEEPERS, SENDERS, Wire, is_serial
-from .values import class_dict, mro, type_name
+from .values import class_dict, is_a, mro, type_name
 
 HEAP_TYPE = 1 << 9
 IMMUTABLE_TYPE = 1 << 8
@@ -70,11 +70,11 @@ def find(cls, name):
 
 def is_method(raw):
     """Whether a raw descriptor is a method: a function of any make, static or class method."""
-    if isinstance(raw, (staticmethod, classmethod)):
+    if is_a(raw, (staticmethod, classmethod)):
         return callable(raw.__func__)
-    if isinstance(raw, (type, property)):
+    if is_a(raw, (type, property)):
         return False
-    if isinstance(raw, types.FunctionType):
+    if is_a(raw, types.FunctionType):
         return True
     # A compiled function is of its compiler's own type.
     return type_name(type(raw)) in ('cython_function_or_method', 'fused_cython_function', 'method_descriptor',
@@ -118,7 +118,7 @@ class Site:
 
     def is_free(self):
         """Whether its calls come without an object."""
-        return isinstance(self.raw, (staticmethod, classmethod))
+        return is_a(self.raw, (staticmethod, classmethod))
 
     def undo(self):
         """Puts the original back. False if somebody else has put something else there since."""
@@ -192,22 +192,22 @@ class Patcher:
                           % (type_name(owner), name))
         if name.startswith('__'):
             raise Refused('%s.%s: special methods are not traced' % (type_name(owner), name))
-        if not is_method(raw) and not isinstance(raw, property):
+        if not is_method(raw) and not is_a(raw, property):
             raise Refused('%s.%s is no method but %s' % (type_name(owner), name, type_name(type(raw))))
 
     def make(self, owner, name, raw):
         """The site with its wrapper; nothing is changed yet."""
         names = {}
         site = Site(self.recorder, owner, name, raw, names)
-        if isinstance(raw, staticmethod):
+        if is_a(raw, staticmethod):
             site.func = raw.__func__
             site.wrapper = wrappers.free(site.func, names, self.recorder)
             site.new = staticmethod(site.wrapper)
-        elif isinstance(raw, classmethod):
+        elif is_a(raw, classmethod):
             site.func = raw.__func__
             site.wrapper = self.wrapped(site.func, names)
             site.new = classmethod(site.wrapper)
-        elif isinstance(raw, property):
+        elif is_a(raw, property):
             if type(raw) is not property or raw.fget is None:
                 raise Refused('%s.%s is a property of its own kind' % (type_name(owner), name))
             site.func = raw.fget
@@ -275,18 +275,18 @@ class Patcher:
 
         When nobody is left the class is as it was, and the result is the site that was there; else None.
         """
-        owner, _raw = find(obj if isinstance(obj, type) else type(obj), name)
+        owner, _raw = find(obj if is_a(obj, type) else type(obj), name)
         site = sites().get((owner, name))
         if site is None:
             return None
         if frames:
             if site.wire is not None:
                 site.wire.objects.pop(id(obj), None)
-        elif isinstance(obj, type) or site.is_free():
+        elif is_a(obj, type) or site.is_free():
             site.keep.pop(id(obj), None)
             site.names.pop(None, None)
             for other, number in site.keep.values():
-                if isinstance(other, type) or site.is_free():
+                if is_a(other, type) or site.is_free():
                     site.names.setdefault(None, number)
         else:
             site.names.pop(id(obj), None)

@@ -12,7 +12,8 @@ fit into that, or not under the caps, becomes a dict whose keys begin with `_`:
     {"_set": [..]}, {"_frozenset": [..]}, {"_complex": [re, im]}, {"_float": "nan"}, {"_int": "0x..", "_bits": 90}
     {"_type": "Box", "_id": 1234, "_attrs": [..]}    any other object: its class, identity, first attribute names
 
-No code of the program runs: no repr, no str, no attribute of a foreign object is read through its class.
+No code of the program runs: no repr, no str, not even isinstance (it asks the value), and attributes are read from the
+object's dict, not through its class.
 """
 
 import types
@@ -51,6 +52,11 @@ def class_dict(cls):
     return _type_dict(cls)
 
 
+def is_a(value, cls):
+    """isinstance, without asking the value what it says its class is."""
+    return issubclass(type(value), cls)
+
+
 def instance_dict(obj):
     """The object's attributes, or None where it keeps none or its class says what `__dict__` is."""
     for base in _type_mro(type(obj)):
@@ -59,7 +65,7 @@ def instance_dict(obj):
             if type(found) is not types.GetSetDescriptorType:
                 return None
             attrs = found.__get__(obj)
-            return attrs if isinstance(attrs, dict) else None
+            return attrs if is_a(attrs, dict) else None
     return None
 
 
@@ -141,7 +147,7 @@ class _Snapshot:
         return mark
 
     def sequence(self, v, depth):
-        kind, base = ('list', list) if isinstance(v, list) else ('tuple', tuple)
+        kind, base = ('list', list) if is_a(v, list) else ('tuple', tuple)
         size = base.__len__(v)
         if not size:
             return [] if base is list else ()
@@ -166,7 +172,7 @@ class _Snapshot:
         return items
 
     def set(self, v, depth):
-        kind = 'set' if isinstance(v, set) else 'frozenset'
+        kind = 'set' if is_a(v, set) else 'frozenset'
         base = set if kind == 'set' else frozenset
         size = base.__len__(v)
         cut = self.entered(v, depth)
@@ -220,11 +226,11 @@ class _Snapshot:
                 self.chars -= len(key)
                 return key
             key = clean(key[:TEXT])
-        elif isinstance(key, str):
+        elif is_a(key, str):
             key = clean(str.__getitem__(key, slice(0, TEXT)) + '')
         elif key is None or type(key) in (bool, float):
             return str(key)
-        elif isinstance(key, int):
+        elif is_a(key, int):
             key = self.int_child(key, 0)
             return str(key) if type(key) is int else key['_int']
         elif type(key) is bytes:
@@ -250,11 +256,11 @@ class _Snapshot:
         return None
 
     def object(self, v, _depth):
-        if isinstance(v, type):
+        if is_a(v, type):
             return {'_type': 'type', '_name': type_name(v)}
         kind = type(v)
         mark = {'_type': type_name(kind), '_id': id(v)}
-        if isinstance(v, BaseException):
+        if is_a(v, BaseException):
             mark['_text'] = exception_text(v)
             return mark
         attrs = instance_dict(v)
@@ -344,11 +350,11 @@ def exception_text(error):
     args = _args_of(error)
     if len(args) == 1:
         arg = args[0]
-        if isinstance(arg, str):
+        if is_a(arg, str):
             return clean(str.__getitem__(arg, slice(0, TEXT)) + '')
         if type(arg) in (int, float, bool, type(None)):
             taken = snapshot(arg)
             return str(taken)
-    if isinstance(error, OSError) and len(args) >= 2 and type(args[0]) is int and type(args[1]) is str:
+    if is_a(error, OSError) and len(args) >= 2 and type(args[0]) is int and type(args[1]) is str:
         return '[Errno %d] %s' % (args[0], clean(args[1][:TEXT]))
     return str(snapshot(args))[:TEXT] if args else ''

@@ -13,6 +13,7 @@
 //! - [`filter`]: conditions over calls; [`stats`]: calls in figures; [`survey`]: what a file holds;
 //! - [`stream`]: a running tracer's bytes as lines; [`keep`]: those lines in files;
 //! - [`sniff`]: telling a trace by its first bytes;
+//! - [`flush`]: what the host flushes at a change of filament, and how to find out;
 //! - [`decimal`]: decimal text to integers without rounding through binary floats.
 //!
 //! What holds everywhere: no input panics, memory is bounded by documented constants and not by
@@ -24,6 +25,7 @@ pub mod decimal;
 pub mod event;
 pub mod files;
 pub mod filter;
+pub mod flush;
 pub mod keep;
 mod lines;
 mod merge;
