@@ -125,7 +125,7 @@ class Commands:
         method = gcmd.get('METHOD')
         fresh, refused = self.hooks.enable(label, obj, [method], True, self.hooks.breather())
         if refused:
-            return self.refusals(refused)
+            raise Refused(refused[0])
         return 'Tracing %s.%s' % (label, method) if fresh else '%s.%s is traced already' % (label, method)
 
     def cmd_TRACE_DISABLE(self, gcmd):
@@ -195,7 +195,7 @@ class Commands:
         label, obj = self.hooks.discovery.find('gcode_macro ' + found[0])
         fresh, refused = self.hooks.enable(label, obj, ['cmd'], True, self.hooks.breather())
         if refused:
-            return self.refusals(refused)
+            raise Refused(refused[0])
         return 'Tracing macro %s' % found[0] if fresh else 'Macro %s is traced already' % found[0]
 
     # Attributes

@@ -39,6 +39,12 @@ impl Show {
         Show { out, color, detail, filter, tree, pending: None }
     }
 
+    /// Another capture begins: its ids are its own.
+    pub(super) fn next_capture(&mut self) -> anyhow::Result<()> {
+        self.tree = Tree::new(Options { fold: 0, most: MOST });
+        self.flush()
+    }
+
     /// Shows an event of a space of ids.
     pub(super) fn take(&mut self, space: usize, event: &Event<'_>) -> anyhow::Result<()> {
         let mut over: Vec<Node> = Vec::new();

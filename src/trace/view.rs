@@ -91,7 +91,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut show = Show::new(out.out, color, detail, filter);
     let skipped = args.files.read(
         &mut show,
-        |show, _| show.flush(),
+        |show, _| show.next_capture(),
         |show, space, event| show.take(space, event),
     )?;
     show.flush()?;

@@ -70,11 +70,11 @@ pub(super) fn clock(time: Time) -> String {
 /// A length of time, with about three digits.
 pub(super) fn length(nanos: i64) -> String {
     let value = nanos as f64;
-    match nanos.unsigned_abs() {
-        ..1_000_000 => format!("{:.0} us", value / 1e3),
-        ..10_000_000 => format!("{:.2} ms", value / 1e6),
-        ..1_000_000_000 => format!("{:.1} ms", value / 1e6),
-        ..100_000_000_000 => format!("{:.2} s", value / 1e9),
+    match value.abs() {
+        ..1e6 => format!("{:.0} us", value / 1e3),
+        ..1e7 => format!("{:.2} ms", value / 1e6),
+        ..1e9 => format!("{:.1} ms", value / 1e6),
+        ..1e11 => format!("{:.2} s", value / 1e9),
         _ => format!("{:.0} s", value / 1e9),
     }
 }

@@ -5,9 +5,10 @@
 //! | call | a request, bare (head and CRC are added below the traced function) |
 //! | return of bytes | a response, from the wire; a noise record for each stretch that is no frame |
 //! | a `frame` event outside of such calls | a request or a response, as it says |
+//! | a `gap` or `dropped` event | a gap, on every bus that was seen so far |
 //! | return of `null` or of no bytes, error | verdict [`Verdict::NoReply`], direction response |
 //!
-//! Every record carries its call, whose id is a running number from 1 over the whole capture, not
+//! Every record of a call carries it; its id is a running number from 1 over the whole capture, not
 //! the trace's own `id`: that restarts. A request's time is that of its call, a response's that of
 //! its return; what lies between is the function's, which queues calls and retries them, so the
 //! order of records is not the order on the wire (a capture has overlapping neighbours by the
@@ -26,7 +27,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use k485_proto::deframer::spans;
-use k485_proto::record::{Call, Complaint, Direction, Origin, Record, Verdict};
+use k485_proto::record::{
+    Call, Complaint, Direction, Gap, GapReason, Origin, Record, Time, Verdict,
+};
 
 use crate::event::{Event, Kind, Site};
 use crate::open::{Begin, End, MAX_OPEN, OpenCalls};
@@ -48,6 +51,7 @@ pub struct BusRecords {
     calls: OpenCalls<Sent>,
     names: VecDeque<Arc<str>>,
     counts: Counts,
+    last_gap: Option<(Option<Time>, Option<Time>)>,
 }
 
 /// What a response takes over from its request.
@@ -138,7 +142,7 @@ impl BusRecords {
             Kind::Return { site, .. } | Kind::Error { site, .. } => {
                 site.method == SEND || site.method.is_empty()
             }
-            Kind::Frame { .. } => true,
+            Kind::Frame { .. } | Kind::Gap { .. } | Kind::Dropped { .. } => true,
             _ => false,
         }
     }
@@ -170,8 +174,31 @@ impl BusRecords {
             Kind::Frame { site, direction, bytes } => {
                 self.frame(source, &place, site, *direction, bytes, out);
             }
+            Kind::Gap { from, to, .. } => {
+                // Every file of a capture has it.
+                if self.last_gap.replace((*from, *to)) != Some((*from, *to)) {
+                    let ns = to.zip(*from).map(|(to, from)| to.since(from));
+                    self.gap(&place, GapReason::Unplugged, ns, out);
+                }
+            }
+            Kind::Dropped { .. } => self.gap(&place, GapReason::Dropped, None, out),
             _ => {}
         }
+    }
+
+    /// Events are missing: frames of any bus may be among them.
+    fn gap(
+        &self,
+        place: &Place<'_>,
+        reason: GapReason,
+        ns: Option<i64>,
+        out: &mut VecDeque<Result<Record, Complaint>>,
+    ) {
+        let gap = Gap { reason, ns, bytes: None };
+        out.extend(self.names.iter().map(|name| {
+            let record = Record::of_gap(gap, place.event.time, Arc::clone(name));
+            Ok(Record { offset: place.event.offset, ..record })
+        }));
     }
 
     /// A frame that the tracer tells beside the calls. Those of an open call of [`SEND`] are told

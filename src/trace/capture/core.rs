@@ -253,6 +253,11 @@ impl Core {
     }
 
     fn closed(&mut self, heard_any: bool, decoder: &mut Decoder) -> Over {
+        // Ctrl-C on a terminal ends ssh as well, maybe a moment earlier.
+        thread::sleep(WAIT);
+        if self.is_over() {
+            return Over::Stop;
+        }
         self.torn(decoder);
         match &self.target {
             Target::Ssh { .. } if !heard_any => Over::Lost(

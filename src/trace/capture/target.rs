@@ -104,11 +104,11 @@ impl Target {
                         if source.kind() == io::ErrorKind::ConnectionRefused =>
                     {
                         Err(Failure::Refused(format!(
-                            "{address} refuses connections: the stream is not started, or it \
-                             listens on the printer itself only. Start it with TRACE_STREAM_START \
-                             in the printer's console, or for good with `auto_start: True` below \
-                             [trace_hooks] in printer.cfg; reach a stream that is bound to \
-                             127.0.0.1 with: k485 trace capture ssh://root@{host}"
+                            "{address} refuses connections. k485's tracer listens on the printer \
+                             itself only, unless `bind` below [trace_hooks] says otherwise; through \
+                             ssh it is reached: k485 trace capture ssh://root@{host}. Or the stream \
+                             is not started: TRACE_STREAM_START in the printer's console, or \
+                             `auto_start: True` below [trace_hooks] in printer.cfg"
                         )))
                     }
                     Err(OpenError::Connect { source, .. }) => {

@@ -267,3 +267,28 @@ fn tell_frames(text: &str) -> (Vec<String>, Counts, usize) {
     };
     (items.iter().map(told).collect(), counts, open)
 }
+
+#[test]
+fn what_is_missing_is_a_gap_of_every_bus() {
+    let gap = "{\"type\":\"gap\",\"time\":4,\"from\":1.5,\"to\":4}\n";
+    let text = gap.to_owned()
+        + &call(1, "1", BOX, "{'_bytes': '0103ff0a'}, 2")
+        + gap
+        + &gap.replace('4', "5")
+        + &gap.replace('4', "5")
+        + "{\"type\":\"dropped\",\"time\":6,\"count\":3}\n";
+    let (items, _, _) = read(&text);
+    let gaps: Vec<_> = items
+        .iter()
+        .skip(1)
+        .map(|item| match item {
+            Ok(Record { verdict: Verdict::Gap(gap), bus, time, .. }) => {
+                (gap.reason, gap.ns, &**bus, time.unwrap().0 / Time::SECOND)
+            }
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let (unplugged, dropped) = (GapReason::Unplugged, GapReason::Dropped);
+    // The first one was told before any bus was known.
+    assert_eq!(gaps, [(unplugged, Some(3_500_000_000), BOX, 5), (dropped, None, BOX, 6)]);
+}
