@@ -115,7 +115,7 @@ class Commands:
         if not active:
             return 'No active traces'
         return ['Active traces (%d):' % len(active)] + [
-            '  %s.%s (%s)' % (label, method, cls) for (label, method), (_obj, cls) in active]
+            '  %s.%s (%s)' % (label, method, entry[1]) for (label, method), entry in active]
 
     # Methods
 
@@ -125,7 +125,7 @@ class Commands:
         method = gcmd.get('METHOD')
         fresh, refused = self.hooks.enable(label, obj, [method], True, self.hooks.breather())
         if refused:
-            return self.refusals(refused)
+            raise Refused(refused[0])
         return 'Tracing %s.%s' % (label, method) if fresh else '%s.%s is traced already' % (label, method)
 
     def cmd_TRACE_DISABLE(self, gcmd):
@@ -152,25 +152,22 @@ class Commands:
         reason = denial(obj if is_a(obj, type) else type(obj))
         if reason:
             raise Refused(reason)
-        fresh, refused = self.hooks.enable_object(label, obj, private, self.hooks.breather())
+        counts, refused = self.hooks.enable_objects({label: obj}, private, self.hooks.breather())
+        fresh = counts[label]
         total = len(self.hooks.labels().get(label, ()))
         if not total and not refused:
             return 'None of the methods of %s can be traced' % (label,)
-        self.hooks.event('deep_traces_enabled' if private else 'traces_enabled', total=len(fresh),
-                         objects=['%s(%d)' % (label, len(fresh))])
-        return ['Tracing %d methods of %s, %d of them new' % (total, label, len(fresh))] + self.refusals(refused)
+        self.hooks.event('deep_traces_enabled' if private else 'traces_enabled', total=fresh,
+                         objects=['%s(%d)' % (label, fresh)])
+        return ['Tracing %d methods of %s, %d of them new' % (total, label, fresh)] + self.refusals(refused)
 
     def everything(self, private):
         hooks = self.hooks
         breathe = hooks.breather()
         hooks.discovery.refresh(breathe)
-        objects, refused, total = [], [], 0
-        for label, obj in list(hooks.discovery.objects.items()):
-            fresh, reasons = hooks.enable_object(label, obj, private, breathe)
-            refused += reasons
-            total += len(fresh)
-            if fresh:
-                objects.append('%s(%d)' % (label, len(fresh)))
+        counts, refused = hooks.enable_objects(hooks.discovery.objects, private, breathe)
+        total = sum(counts.values())
+        objects = ['%s(%d)' % entry for entry in counts.items() if entry[1]]
         hooks.event('deep_traces_enabled' if private else 'traces_enabled', total=total, objects=objects)
         return ['Tracing %d new methods of %d objects: %s' % (total, len(objects), ', '.join(objects))] + \
             self.refusals(refused)
@@ -198,7 +195,7 @@ class Commands:
         label, obj = self.hooks.discovery.find('gcode_macro ' + found[0])
         fresh, refused = self.hooks.enable(label, obj, ['cmd'], True, self.hooks.breather())
         if refused:
-            return self.refusals(refused)
+            raise Refused(refused[0])
         return 'Tracing macro %s' % found[0] if fresh else 'Macro %s is traced already' % found[0]
 
     # Attributes

@@ -9,9 +9,8 @@ from .patch import denial, is_open, module_of
 from .values import class_dict, instance_dict, is_a, mro, type_name
 
 # Objects of a K2 that are listed first where they are there.
-KNOWN = ('box', 'motor_control', 'filament_rack', 'prtouch_v3', 'prtouch_v2', 'serial_485 serial485', 'auto_addr',
-         'z_align', 'belt_mdl mdlx', 'belt_mdl mdly', 'box_config', 'mymovie', 'bl24c16f', 'save_print_state',
-         'filament_switch_sensor filament_sensor', 'axis_twist_compensation', 'load_ai', 'custom_macro')
+KNOWN = ('box', 'motor_control', 'filament_rack', 'prtouch_v3', 'serial_485 serial485', 'auto_addr', 'z_align',
+         'belt_mdl mdlx', 'belt_mdl mdly', 'filament_switch_sensor filament_sensor', 'axis_twist_compensation')
 WORDS = ('box', 'motor', 'filament', 'prtouch', 'serial', 'movie')
 
 

@@ -99,7 +99,7 @@ class TraceHooks:
         self.sink = None
         self.savers = []
         self.traces = {}  # (label, method) -> whether it was asked for by its name
-        self.active = {}  # (label, method) -> (object or class, class name); what is wrapped now
+        self.active = {}  # (label, method) -> (object or class, class name, JSON); what is wrapped now
         self.framed = {}  # (label, method) -> object; whose frames are told
         self.quiet = set(options.quiet)
         self.verbose = set()
@@ -119,7 +119,7 @@ class TraceHooks:
                 self.sink = FileSink(os.path.expanduser(self.options.file), self.options.client_buffer,
                                      self.options.file_size, self.options.file_keep)
                 self.sink.put(self.greeting())
-                self.pump.outlets.append(self.sink)
+                self.pump.join(self.sink)
             if self.options.auto_start and not self.file_input:
                 problem = self.start_stream()
                 if problem:
@@ -175,12 +175,12 @@ class TraceHooks:
         """The first line that a client gets."""
         if self.greeted is None:
             lists = {
-                'active_traces': [[label, cls, method] for (label, method), (_obj, cls) in sorted(
-                    self.active.items(), key=lambda item: item[0])],
                 'available_objects': self.discovery.available(),
                 'attr_traces': [list(entry) for entry in self.attrs.active()],
             }
-            self.greeted = wire._dump(lists)[1:-1]
+            # The long list is of pieces that were made one by one: hundreds at once would stop the host for a moment.
+            traces = ', '.join([self.active[key][2] for key in sorted(self.active)])
+            self.greeted = '"active_traces": [%s], %s' % (traces, wire.value_json(lists)[1:-1])
         now = time.monotonic_ns()
         offset = self.pump.offset()
         return ('{"type": "connected", "time": %.6f, "message": "TraceHooks streaming connected", %s, "schema": %d, '
@@ -263,7 +263,20 @@ class TraceHooks:
 
     def enable(self, label, obj, names, by_name, breathe):
         """Traces methods of an object or class: (names that are new, reasons for what was refused)."""
-        fresh, refused, sites = [], [], []
+        sites = []
+        out = self.enable_into(sites, label, obj, names, by_name, breathe)
+        self.bind(sites, breathe)
+        return out
+
+    def bind(self, sites, breathe):
+        """Has what was bound before go through new wrappers."""
+        self.rebinder.bind(sites, breathe)
+        if self.active:
+            self.frame_all(breathe)
+
+    def enable_into(self, sites, label, obj, names, by_name, breathe):
+        """As `enable`, but leaves the new sites to be bound."""
+        fresh, refused = [], []
         for name in names:
             key = (label, name)
             self.traces[key] = by_name or self.traces.get(key, False)
@@ -276,9 +289,6 @@ class TraceHooks:
                 del self.traces[key]
                 refused.append(str(error))
             breathe()
-        self.rebinder.bind(sites, breathe)
-        if self.active:
-            self.frame_all(breathe)
         return fresh, refused
 
     def wrap(self, label, obj, name):
@@ -287,7 +297,7 @@ class TraceHooks:
             site, _fresh = self.patcher.add_class(obj, label, name)
         else:
             site, _fresh = self.patcher.add(obj, label, name)
-        self.active[(label, name)] = (obj, type_name(cls))
+        self.active[(label, name)] = (obj, type_name(cls), wire.value_json([label, type_name(cls), name]))
         self.event('trace_enabled', object=label, **{'class': type_name(cls), 'method': name})
         return site
 
@@ -299,7 +309,7 @@ class TraceHooks:
                 self.traces.pop(key, None)
             entry = self.active.pop(key, None)
             if entry is not None:
-                obj, cls = entry
+                obj, cls, _text = entry
                 count += 1
                 gone.append(self.patcher.remove(obj, key[1]))
                 self.event('trace_disabled', object=key[0], **{'class': cls, 'method': key[1]})
@@ -342,10 +352,16 @@ class TraceHooks:
                 on += len(self.enable(label, found[1], names, False, breathe)[0])
         return on, len(off)
 
-    def enable_object(self, label, obj, private, breathe):
-        """All methods of an object or class."""
-        cls = obj if is_a(obj, type) else type(obj)
-        return self.enable(label, obj, methods(cls, private), False, breathe)
+    def enable_objects(self, objects, private, breathe):
+        """All methods of objects or classes {label: object}: ({label: how many are new}, reasons)."""
+        counts, refused, sites = {}, [], []
+        for label, obj in list(objects.items()):
+            cls = obj if is_a(obj, type) else type(obj)
+            fresh, reasons = self.enable_into(sites, label, obj, methods(cls, private), False, breathe)
+            counts[label] = len(fresh)
+            refused += reasons
+        self.bind(sites, breathe)
+        return counts, refused
 
     def labels(self):
         """Objects with active traces: {label: [method]}."""

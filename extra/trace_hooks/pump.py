@@ -8,7 +8,8 @@ from .wire import Lines, mono_of
 
 SLICE = 300_000  # ns that one batch of events is meant to take
 BUDGET = 1_200_000  # ns after which a tick takes no more
-LEAST, MOST = 4, 512  # events of one batch
+LEAST, MOST = 4, 256  # events of one batch
+LINES = 8  # events that are formatted between two looks at the clock
 
 
 class Outlet:
@@ -93,6 +94,15 @@ class Pump:
         self.batch = LEAST
         self.longest = 0  # ns of the longest tick
 
+    def join(self, outlet):
+        """Sends an outlet what is recorded from here on."""
+        self.outlets.append(outlet)
+        self.batch = LEAST  # a batch may cost more now
+
+    def leave(self, outlet):
+        if outlet in self.outlets:
+            self.outlets.remove(outlet)
+
     @staticmethod
     def offset():
         """Wall time less monotonic time, in ns."""
@@ -105,16 +115,19 @@ class Pump:
         more = False
         before = start
         while True:
-            events, lost = self.recorder.take(self.batch)
+            events = self.recorder.take(self.batch)
             if events:
-                self.deliver(events, offset)
+                done = self.deliver(events, offset, before + SLICE)
+                if done < len(events):
+                    self.recorder.put_back(events[done:])
+            lost = self.recorder.loss()
             if lost is not None:
                 self.deliver_loss(lost[0], lost[1], offset)
             now = time.monotonic_ns()
             if events:
-                cost = max(1, now - before) / len(events)
+                cost = max(1, now - before) / done
                 self.batch = int(min(MOST, max(LEAST, SLICE / cost), self.batch * 2))
-            if not events or not self.recorder.queue:
+            if not self.recorder.queue:
                 break
             if now - start >= budget:
                 more = True
@@ -125,24 +138,37 @@ class Pump:
             self.longest = took
         return more
 
-    def deliver(self, events, offset):
-        """One batch to history and to every outlet."""
+    def deliver(self, events, offset, end):
+        """One batch to history and to every outlet; how many of it, if the time was up before."""
         first, count = self.seq, len(events)
+        text = None
+        if not all([outlet.binary for outlet in self.outlets]):
+            text, count = self.formatted(events, first, offset, end)
+            events = events[:count]
         self.seq += count
         since, until = mono_of(events[0]), mono_of(events[-1])
         blob = wire.packed(events)
         if self.history.limit:
             self.history.add((first, count, since, until, offset, blob))
-        text = chunk = None
+        chunk = None
         for outlet in self.outlets:
             if outlet.binary:
                 if chunk is None:
                     chunk = wire.events_chunk(blob, count, first, offset)
                 self.offer_chunk(outlet, chunk, first, count, since, offset)
             else:
-                if text is None:
-                    text = self.lines.events(events, first, offset).encode('ascii')
                 outlet.offer(text, first, count, since, self.line_notice(until, offset))
+
+        return count
+
+    def formatted(self, events, first, offset, end):
+        """The lines of events until the time is up, and how many events that are."""
+        parts = []
+        for begin in range(0, len(events), LINES):
+            parts.append(self.lines.events(events[begin:begin + LINES], first + begin, offset))
+            if time.monotonic_ns() >= end:
+                break
+        return ''.join(parts).encode('ascii'), min(len(parts) * LINES, len(events))
 
     def offer_chunk(self, outlet, chunk, first, count, since, offset):
         labels = self.recorder.labels

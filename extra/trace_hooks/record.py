@@ -126,9 +126,8 @@ class Recorder:
                 self.queue.append((OTHER, time.monotonic_ns(), name, fields))
 
     def take(self, most):
-        """Up to `most` events in their order, and what was lost after them: (events, (count, since) or None)."""
-        queue = self.queue
-        pop = queue.popleft
+        """Up to `most` events in their order."""
+        pop = self.queue.popleft
         events = []
         try:
             for _ in range(most):
@@ -136,14 +135,23 @@ class Recorder:
         except IndexError:
             pass
         self.recorded += len(events)
-        lost = None
-        if self._lost and not queue:
-            with self._lock:
-                lost = (self._lost, self._lost_since)
-                self._lost = 0
-                self.room[0] = self.limit
-            self.dropped += lost[0]
-        return events, lost
+        return events
+
+    def put_back(self, events):
+        """Events that were taken and are to be taken again, before all others."""
+        self.queue.extendleft(reversed(events))
+        self.recorded -= len(events)
+
+    def loss(self):
+        """(count, since) of what was lost after all that has been taken, and opens the queue again; or None."""
+        if not self._lost or self.queue:
+            return None
+        with self._lock:
+            lost = (self._lost, self._lost_since)
+            self._lost = 0
+            self.room[0] = self.limit
+        self.dropped += lost[0]
+        return lost
 
     def clear(self):
         """Forgets what nobody will read."""

@@ -9,8 +9,9 @@ import os
 import queue
 import re
 import threading
+import time
 
-from .pump import Outlet
+from .pump import LINES, SLICE, Outlet
 
 NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_.-]{0,79}\Z')
 
@@ -118,25 +119,35 @@ class Saver:
         self.parts = list(parts)
         self.parts.reverse()
         self.lines = lines
+        self.part = []  # events of the part that is being written, the number of the first, and its clock
+        self.first = self.offset = 0
         self.events = 0
         self.closed = False
         self.writer = Writer(path, fresh=True)
         self.writer.write(head)
 
-    def step(self):
-        """One slice. True as long as there is more to do."""
-        if self.writer.error is not None:
-            self.parts.clear()
-        if self.parts:
-            if self.writer.waiting < 1 << 20:
-                first, count, _since, _until, offset, blob = self.parts.pop()
-                self.writer.write(self.lines.events(marshal.loads(blob), first, offset).encode('ascii'))
-                self.events += count
-            return True
+    def step(self, budget=SLICE):
+        """What can be done in the time. True as long as there is more to do."""
+        end = time.monotonic_ns() + budget
+        while self.writer.error is None and (self.part or self.parts):
+            if self.writer.waiting > 1 << 20:
+                return True  # the disk is slower
+            self.some()
+            if time.monotonic_ns() >= end:
+                return True
         if not self.closed:
             self.closed = True
             self.writer.close()
         return not self.writer.done
+
+    def some(self):
+        if not self.part:
+            self.first, _count, _since, _until, self.offset, blob = self.parts.pop()
+            self.part = marshal.loads(blob)
+        taken, self.part = self.part[:LINES], self.part[LINES:]
+        self.writer.write(self.lines.events(taken, self.first, self.offset).encode('ascii'))
+        self.first += len(taken)
+        self.events += len(taken)
 
 
 def save_path(folder, name):

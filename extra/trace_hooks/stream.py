@@ -30,7 +30,7 @@ class Client(Outlet):
         self.greeted = False  # it has been told `connected`
         self.rest = memoryview(b'')  # of what is partly sent
         self.waiting = False  # for the socket to take more
-        self.handle = server.reactor.register_fd(sock.fileno(), self.on_readable, self.on_writeable)
+        self.handle = server.register(sock.fileno(), self.on_readable, self.on_writeable)
 
     def on_readable(self, eventtime):
         try:
@@ -149,6 +149,7 @@ class Server:
         self.token = token
         self.max_clients = max_clients
         self.buffer_size = buffer_size
+        self.can_wake = hasattr(reactor, 'set_fd_wake')
         self.sock = self.handle = None
         self.address = None
         self.clients = []
@@ -226,11 +227,18 @@ class Server:
         """Tells a client where it is, and the events from here on."""
         client.put(self.greeting())
         client.greeted = True
-        self.pump.outlets.append(client)
+        self.pump.join(client)
         self.changed()
 
+    def register(self, fd, on_readable, on_writeable):
+        if self.can_wake:
+            return self.reactor.register_fd(fd, on_readable, on_writeable)
+        return self.reactor.register_fd(fd, on_readable)
+
     def wake(self, handle, writeable):
-        self.reactor.set_fd_wake(handle, True, writeable)
+        """Asks to be called when the socket takes more; an old reactor cannot, and each tick tries instead."""
+        if self.can_wake:
+            self.reactor.set_fd_wake(handle, True, writeable)
 
     def forget(self, client, handle, why):
         try:
@@ -239,8 +247,7 @@ class Server:
             logging.exception("trace_hooks: unregister")
         if client in self.clients:
             self.clients.remove(client)
-        if client in self.pump.outlets:
-            self.pump.outlets.remove(client)
+        self.pump.leave(client)
         self.counts['closed'] += 1
         self.changed()
 
@@ -251,7 +258,7 @@ class Server:
             if not client.greeted:
                 if now - client.since > HELLO_WAIT:
                     client.refuse('no token within %d seconds' % HELLO_WAIT)
-            elif not client.waiting and client.pieces:
+            elif client.waiting and not self.can_wake or not client.waiting and client.pieces:
                 client.flush()
 
     def listeners(self):

@@ -7,6 +7,7 @@ A call is told only for the objects that are traced: `names` maps an object's id
 that of all others, if those are traced, too. A function without an object (a static or class method) has None alone.
 """
 
+import collections
 import inspect
 import time
 
@@ -44,19 +45,23 @@ def kind_of(func):
 
 def traceback_text(error):
     """Where an exception came from, the frames of wrappers left out. Reads no source files."""
-    lines = ['Traceback (most recent call last):']
+    last = collections.deque(maxlen=TB_FRAMES)
+    count = 0
     tb = error.__traceback__
-    frames = []
-    while tb is not None and len(frames) < 200:
-        code = tb.tb_frame.f_code
-        if code.co_filename != __file__:
-            frames.append('  File "%s", line %d, in %s' % (code.co_filename, tb.tb_lineno, code.co_name))
+    while tb is not None:
+        if tb.tb_frame.f_code.co_filename != __file__:
+            last.append(tb)
+            count += 1
         tb = tb.tb_next
-    if len(frames) > TB_FRAMES:
-        frames = frames[:4] + ['  ... %d more' % (len(frames) - TB_FRAMES)] + frames[4 - TB_FRAMES:]
+    lines = ['Traceback (most recent call last):']
+    if count > len(last):
+        lines.append('  ... %d more' % (count - len(last)))
+    for tb in last:
+        code = tb.tb_frame.f_code
+        lines.append('  File "%s", line %d, in %s' % (code.co_filename, tb.tb_lineno, code.co_name))
     kind = type_name(type(error))
     text = exception_text(error)
-    return clean('\n'.join(lines + frames + ['%s: %s' % (kind, text) if text else kind]))
+    return clean('\n'.join(lines + ['%s: %s' % (kind, text) if text else kind]))
 
 
 def failure(cid, now, label, strand, parent, depth, start, error):
@@ -84,6 +89,7 @@ def function(func, names, recorder, wire=None):
 def _function(func, names, recorder, clock=time.monotonic_ns):
     live, queue, room, next_id, lose = recorder.live, recorder.queue, recorder.room, recorder.next_id, recorder.lose
     put, name_of, (current, missing) = queue.append, names.get, recorder.strands()
+    compiled = is_compiled(func)
 
     # Without a parameter for the object: taking it off and putting it on again doubles the cost of the way through.
     def wrapper(*args, **kw):
@@ -131,10 +137,14 @@ def _function(func, names, recorder, clock=time.monotonic_ns):
         strand.call = parent
         strand.depth = depth
         kind = type(result)
-        put((RETURN, cid, clock(), label, strand.tid, strand.gid, parent, depth, start,
-             result if (kind in ATOMS or kind is int and -BIG < result < BIG or
-                        (kind is str or kind is bytes) and len(result) <= TEXT or
-                        kind is float and result - result == 0.0) else snapshot(result)))
+        if (kind in ATOMS or kind is int and -BIG < result < BIG or (kind is str or kind is bytes) and len(result) <= TEXT
+                or kind is float and result - result == 0.0):
+            told = result
+        else:
+            if compiled and is_its_own(result, func):
+                return continued(result, _Open(recorder, label, cid, start, parent, depth))
+            told = snapshot(result)
+        put((RETURN, cid, clock(), label, strand.tid, strand.gid, parent, depth, start, told))
         return result
     return wrapper
 
@@ -172,17 +182,25 @@ class _Open:
     """A call that is entered and left several times: a generator's or a coroutine's."""
     __slots__ = ('recorder', 'label', 'cid', 'start', 'parent', 'depth', 'strand', 'outer')
 
-    def __init__(self, recorder, label, args, kw):
+    def __init__(self, recorder, label, cid, start, parent, depth):
         self.recorder = recorder
         self.label = label
-        self.strand = strand = recorder.here()
-        self.cid = recorder.next_id()
-        self.parent = strand.call
-        self.depth = strand.depth
-        self.start = time.monotonic_ns()
-        recorder.queue.append((CALL, self.cid, self.start, label, strand.tid, strand.gid, self.parent, self.depth,
+        self.cid = cid
+        self.start = start
+        self.parent = parent
+        self.depth = depth
+        self.strand = self.outer = None
+
+    @classmethod
+    def begun(cls, recorder, label, args, kw):
+        """Tells the call, and is in it."""
+        strand = recorder.here()
+        call = cls(recorder, label, recorder.next_id(), time.monotonic_ns(), strand.call, strand.depth)
+        call.strand = strand
+        recorder.queue.append((CALL, call.cid, call.start, label, strand.tid, strand.gid, call.parent, call.depth,
                                snapshot_args(args), snapshot_kw(kw) if kw else None))
-        self.enter()
+        call.enter()
+        return call
 
     def enter(self):
         strand = self.strand
@@ -236,7 +254,7 @@ def _opened(self, names, recorder, args, kw):
     if len(recorder.queue) >= recorder.room[0]:
         recorder.lose()
         return None
-    return _Open(recorder, label, args, kw)
+    return _Open.begun(recorder, label, args, kw)
 
 
 def driven(inner, call):
@@ -279,6 +297,35 @@ class _Awaited:
 
     def __await__(self):
         return driven(self.inner, self.call)
+
+
+def is_compiled(func):
+    """Whether a function is of Cython's own type. What it gives for a generator function is one that returns."""
+    return 'cython_function' in type_name(type(func)) or 'cyfunction' in type_name(type(func))
+
+
+def is_its_own(result, func):
+    """Whether a compiled function has returned its own generator or coroutine, and not one from elsewhere."""
+    if type_name(type(result)) not in ('generator', 'coroutine'):
+        return False
+    try:
+        return result.__qualname__ == func.__qualname__
+    except AttributeError:
+        return False
+
+
+def continued(inner, call):
+    """A generator or coroutine in place of a compiled function's own."""
+    if type_name(type(inner)) == 'coroutine':
+        async def wait():
+            call.resume()
+            return await _Awaited(inner, call)
+        return wait()
+
+    def walk():
+        call.resume()
+        return (yield from driven(inner, call))
+    return walk()
 
 
 def _generator(func, names, recorder):
