@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A real Klipper that is traced for a long time, with clients as they come.
 
-Klippy runs from the checkout that K485_KLIPPER names (docs/trace-testing.md says what has to be in
+Klippy runs from the checkout that K485_KLIPPER names (extra/tests/README.md says what has to be in
 it), with the Linux-process MCU, the extra, and a module that calls traced methods about as often as
 the vendor's host does: some 900 calls a second. If `k485` is built, a host's serial module drives an
 emulated bus, too. Three clients listen:

@@ -1,11 +1,27 @@
 """Clients of the stream: one that reads all, and ones that behave badly."""
 
 import json
+import pathlib
 import socket
 import struct
 import time
 
+import jsonschema
+
 from host import PATIENCE, wait_for
+
+
+SCHEMA = pathlib.Path(__file__).resolve().parents[3] / 'docs' / 'trace-events.schema.json'
+_validator = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text()))
+_known = set()
+
+
+def conforms(event):
+    """Fails if an event is not as the schema says. Of events of one shape the first is looked at."""
+    shape = tuple(sorted((key, type(value).__name__) for key, value in event.items()))
+    if (event['type'], shape) not in _known:
+        _validator.validate(event)
+        _known.add((event['type'], shape))
 
 
 def connect(port, patience=PATIENCE, buffer=None):
@@ -56,6 +72,8 @@ class Client:
         lines = (self._received + data).split(b'\n')
         self._received = lines.pop()
         new = [json.loads(line.decode('utf-8'), parse_constant=_no_constant) for line in lines]
+        for event in new:
+            conforms(event)
         self.events += new
         return new
 

@@ -116,9 +116,10 @@ def attributes_recursive(host):
     assert not strangers, "tracing attributes touches %s" % (sorted(strangers),)
     assert read['value'] == 12.5 and read['object'] == 'motor_left', read
     host.gcode('TRACE_ATTRS OBJECT=motor_left ENABLE=0')
+    host.gcode('TRACE_ENABLE OBJECT=motor_left METHOD=add')
+    settled(host, client, 'add', on='motor_left')
     client.forget()
     assert host.prove(do='read', object='motor_left', attr='speed')['value'] == 12.5
-    host.gcode('TRACE_ENABLE OBJECT=motor_left METHOD=add')
     settled(host, client, 'add', on='motor_left')
     assert not [e for e in client.events if e['type'] == 'attr_read'], client.events[:5]
     assert host.state == 'ready'

@@ -296,9 +296,9 @@ class Reactor:
 
     def _measure(self, worker, value):
         # The worker of a callback that failed ends, and its exception comes out of `switch`.
-        start = watch.cpu_time()
+        start, began = watch.cpu_time(), watch.clock()
         said = worker.switch(value)
-        self._watch.took(self._current, watch.cpu_time() - start)
+        self._watch.took(self._current, watch.cpu_time() - start, watch.clock() - began)
         return said
 
     def _run_timers(self, now):

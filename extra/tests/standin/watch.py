@@ -15,6 +15,9 @@ CALLBACK_LIMIT = 0.005
 # A G-code command runs in a callback too, but is a person's single wish: patching hundreds of
 # methods may take longer than a tick that comes every few milliseconds.
 COMMAND_LIMIT = 0.100
+# A callback that waits takes no processor time: a blocking send, a lock, a sleep. Seconds, and so
+# many that no busy machine takes them away.
+WAIT_LIMIT = 4.
 # A descriptor that polls as ready so often in a row, and no callback of it was run: the loop spins.
 DEAF_LIMIT = 200
 
@@ -31,9 +34,11 @@ class Watch:
         self.offences.append(text)
         logging.error("stand-in: OFFENCE: %s", text)
 
-    def took(self, callback, seconds):
-        """A callback ran for so much processor time."""
+    def took(self, callback, seconds, waited):
+        """A callback ran for so much processor time, and for so much time on the clock."""
         name = name_of(callback)
+        if waited > WAIT_LIMIT and waited > 10 * seconds:
+            self.offend("%s kept the reactor waiting for %.1f s" % (name, waited))
         if seconds > self.longest.get(name, 0.):
             self.longest[name] = seconds
         limit = getattr(callback, 'standin_limit', CALLBACK_LIMIT)
@@ -51,3 +56,4 @@ def name_of(callback):
 
 
 cpu_time = time.thread_time
+clock = time.monotonic
