@@ -313,6 +313,43 @@ def test_no_more_clients_than_allowed(new):
     Client(printer).wait_for('connected')
 
 
+def test_a_stalled_clients_place_can_be_had(new):
+    printer = new(max_clients=1, client_buffer_kb=64)
+    printer.run('TRACE_ALL OBJECT=box')
+    stalled = Client(printer, buffer=4096)
+    stalled.wait_for('connected')
+    first = printer.hooks.server.clients[0]
+    while not first.waiting:
+        printer.objects['box'].Tn_action('x' * 400)
+        printer.reactor.step()
+    second = Client(printer)
+    second.wait_for('refused')
+    first.moved -= 60
+    third = Client(printer)
+    third.wait_for('connected')
+    assert first.handle is None and printer.hooks.server.listeners() == 1
+
+
+def test_a_client_that_does_not_stop_talking(new):
+    printer = new()
+    client = Client(printer)
+    client.wait_for('connected')
+
+    def talk():
+        try:
+            client.sock.send(b'x' * 4096)
+        except OSError:
+            pass
+        return not printer.hooks.server.clients
+    printer.reactor.run_until(talk)
+
+
+def test_a_shutdown_marks_itself(new):
+    printer = new(always_record=True)
+    printer.send_event('klippy:shutdown')
+    assert printer.hooks.recorder.queue[-1][2:] == ('mark', {'name': 'klippy:shutdown'})
+
+
 def test_a_port_that_is_taken(new):
     taken = socket.create_server(('127.0.0.1', 0))
     printer = new(stream_port=taken.getsockname()[1])

@@ -108,6 +108,7 @@ class TraceHooks:
         self.timer = self.reactor.register_timer(self.on_tick)
         self.commands = Commands(self)
         self.printer.register_event_handler('klippy:ready', self.on_ready)
+        self.printer.register_event_handler('klippy:shutdown', self.on_shutdown)
         self.printer.register_event_handler('klippy:disconnect', self.on_disconnect)
 
     # Life
@@ -127,6 +128,9 @@ class TraceHooks:
             self.changed()
         except Exception:
             logging.exception("trace_hooks: start")
+
+    def on_shutdown(self):
+        self.recorder.other('mark', {'name': 'klippy:shutdown'})
 
     def on_disconnect(self):
         """The end of this printer: the process may go on with another."""
