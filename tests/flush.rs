@@ -1,14 +1,16 @@
 //! `k485 flush` through the binary: collecting at a stand-in of a printer's API, analysing traces.
 
 mod common;
+#[path = "common/printer.rs"]
+mod printer;
 
 use std::fs;
 use std::path::PathBuf;
 use std::process::Stdio;
 
 use common::live::{lines, next};
-use common::printer::{Fate, Printer};
 use common::{Run, command, file, folder, k485};
+use printer::{Fate, Printer};
 use serde_json::Value;
 
 /// A printer, and a folder for what `collect` keeps.

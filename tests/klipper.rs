@@ -22,10 +22,11 @@ const LONG: Duration = Duration::from_secs(60);
 
 type Test = fn(&mut Klipper) -> Result<(), Failed>;
 
-const TESTS: [(&str, Test); 3] = [
+const TESTS: [(&str, Test); 4] = [
     ("commands_and_what_they_print", commands),
     ("tracing_on_and_off", tracing),
     ("changes_one_after_the_other", changes),
+    ("flushes_collected_traced_and_analysed", flushes),
 ];
 
 fn main() -> ExitCode {
@@ -40,10 +41,50 @@ fn main() -> ExitCode {
     libtest_mimic::run(&arguments, trials.into()).exit_code()
 }
 
+/// A box whose flushes are those of the host's function with a factor of 1.25: white, red, black.
+const BOX: &str = r#"
+VOLUMES = {'AB': 262, 'BA': 586, 'AC': 80, 'CA': 560, 'BC': 90, 'CB': 408}
+
+class MultiColorMeterialBoxWrapper:
+    def __init__(self, config):
+        self.loaded = None
+        gcode = config.get_printer().lookup_object('gcode')
+        gcode.register_command('BOX_LOAD', self.cmd_BOX_LOAD)
+        gcode.register_command('BOX_UNLOAD', self.cmd_BOX_UNLOAD)
+
+    def cmd_BOX_LOAD(self, gcmd):
+        self.Tn_action(gcmd.get('TOOL'))
+
+    def cmd_BOX_UNLOAD(self, gcmd):
+        self.loaded = None
+
+    def get_status(self, eventtime):
+        return {'T1': {'color_value': ['0ffffff', '0ff0000', '0000000', '-1'],
+                       'material_type': ['101001', '101001', '101001', '-1']}}
+
+    def Tn_action(self, tool):
+        self.material_change_flush(self.loaded, tool)
+        self.loaded = tool
+        return True
+
+    def material_change_flush(self, prev, next_tool):
+        return self.get_flush_len(prev, next_tool) > 0
+
+    def get_flush_len(self, prev, next_tool):
+        if prev is None:
+            return 105.5
+        return max(70., VOLUMES[prev[2] + next_tool[2]] / 2.4 * 1.25)
+
+def load_config(config):
+    return MultiColorMeterialBoxWrapper(config)
+"#;
+
 /// A running Klipper in a folder of its own, with the tracer as `k485 extra install` put it there.
 struct Klipper {
     folder: tempfile::TempDir,
     children: Vec<Child>,
+    /// Where its tracer's stream is, once it is started.
+    port: u16,
 }
 
 impl Klipper {
@@ -58,10 +99,11 @@ impl Klipper {
         let run = k485(["extra", "install", &root]);
         check(run.code == Some(0), &run.err)?;
         k485(["extra", "status", &root]).clean_or("status")?;
-        let mut klipper = Klipper { folder, children: Vec::new() };
+        fs::write(Path::new(&root).join("klippy/extras/box.py"), BOX)?;
+        let mut klipper = Klipper { folder, children: Vec::new(), port: free_port()? };
         let config = format!(
             "[mcu]\nserial: {mcu}\n[printer]\nkinematics: none\nmax_velocity: 300\n\
-             max_accel: 3000\n[virtual_sdcard]\npath: {folder}\n[trace_hooks]\n\
+             max_accel: 3000\n[box]\n[virtual_sdcard]\npath: {folder}\n[trace_hooks]\n\
              stream_port: {port}\nauto_start: False\n\
              [gcode_macro TN_ACTION]\ngcode:\n  {{% if params.TOOL == 'T1C' %}}\n  \
              {{action_raise_error('key835 blocked')}}\n  {{% endif %}}\n  \
@@ -69,7 +111,7 @@ impl Klipper {
              [gcode_macro UNLOAD_FILAMENT]\ngcode:\n  G4 P10\n",
             mcu = klipper.path("mcu"),
             folder = text(klipper.folder.path()),
-            port = free_port()?,
+            port = klipper.port,
         );
         fs::write(klipper.path("printer.cfg"), config)?;
         let mut mcu = Command::new(checkout.join("out/klipper.elf"));
@@ -217,4 +259,54 @@ fn changes(klipper: &mut Klipper) -> Result<(), Failed> {
     // A third slot, whose loads fail.
     let run = collect(&["T1C", "--on-error", "skip", "--first-load-only"]);
     check(run.code == Some(3) && run.err.contains("key835 blocked\n0 flushes done, 1"), &run.err)
+}
+
+/// The way that docs/flush.md tells, from the tracer to the model.
+fn flushes(klipper: &mut Klipper) -> Result<(), Failed> {
+    let (socket, state, captures) =
+        (klipper.socket(), klipper.path("state.jsonl"), klipper.path("captures"));
+    k485(["trace", "on", &socket, "--deep", "box"]).clean_or("on")?;
+    let port = klipper.port.to_string();
+    let capture = ["trace", "capture", "127.0.0.1", "--port", &port, "-o", &captures];
+    klipper.spawn(&mut common::command(capture))?;
+    klipper.wait(|klipper| klipper.gcode("TRACE_STATUS").out.contains("clients: 1"))?;
+    let run = k485([
+        "flush",
+        "collect",
+        &socket,
+        "--state",
+        &state,
+        "--yes",
+        "--mark",
+        "--keep-hot",
+        "--load",
+        "BOX_LOAD TOOL={tool}",
+        "--unload",
+        "BOX_UNLOAD",
+        "--tools",
+        "T1A",
+        "T1B",
+        "T1C",
+    ]);
+    check(run.code == Some(0) && run.err.contains("9 flushes done, 0 failed"), &run.err)?;
+    // What was traced is on its way to the files; then Ctrl-C.
+    klipper.wait(|_| {
+        let files = fs::read_dir(&captures).into_iter().flatten().flatten();
+        let texts = files.map(|file| fs::read_to_string(file.path()).unwrap_or_default());
+        let is_end = |line: &&str| line.contains("Tn_action") && line.contains("\"return\"");
+        texts.into_iter().any(|text| text.lines().filter(is_end).count() == 9)
+    })?;
+    let capture = klipper.children.last_mut().ok_or("a child")?;
+    let id = rustix::process::Pid::from_child(capture);
+    rustix::process::kill_process(id, rustix::process::Signal::INT)?;
+    check(capture.wait()?.success(), "the capture ends")?;
+    let out = k485(["flush", "analyze", &captures, &state, "--to", "json"]).clean_or("analyze")?;
+    let report: Value = serde_json::from_str(&out)?;
+    let pairs = report["pairs"].as_array().ok_or("pairs")?;
+    check(pairs.len() == 9 && pairs.iter().all(|pair| pair["count"] == 1), &out)?;
+    check(pairs.iter().all(|pair| pair["flush_s"].is_f64() && pair["change_s"].is_f64()), &out)?;
+    let model = &report["models"][0];
+    check(report["best"] == "colours" && model["pairs"] == 6, &out)?;
+    check(model["held_out"]["most_mm"].as_f64().is_some_and(|most| most < 0.01), &out)?;
+    check(model["factor"].as_f64().is_some_and(|factor| (factor - 1.25).abs() < 1e-6), &out)
 }

@@ -2,11 +2,13 @@
 //! and at a real Klipper's socket where `K485_KLIPPER` names one.
 
 mod common;
+#[path = "common/printer.rs"]
+mod printer;
 
 use std::net::TcpListener;
 
-use common::printer::{Fate, Printer};
 use common::{folder, k485};
+use printer::{Fate, Printer};
 
 /// The printer's faces: what the test does is done at each.
 fn at_both(test: impl Fn(&Printer, &str)) {

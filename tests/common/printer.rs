@@ -1,6 +1,9 @@
 //! A printer's API as its documents describe it: Moonraker's JSON-RPC over a WebSocket, and
 //! Klipper's API socket. Behind both is a small printer with boxes.
 
+// Two test files use it, each a part.
+#![allow(dead_code)]
+
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -104,9 +107,9 @@ impl Printer {
 
     fn web(&self, stream: TcpStream) {
         let key = self.model().key;
+        let mut trusted = false;
         // The type is tungstenite's.
         #[allow(clippy::result_large_err)]
-        let mut trusted = false;
         let check = |request: &Request, response: Response| -> Result<Response, ErrorResponse> {
             let refuse = |status| {
                 let mut response = ErrorResponse::new(None);

@@ -124,7 +124,7 @@ enum Fit {
     Colours(Option<f64>),
     Mean(Option<f64>),
     Next(BTreeMap<Slot, f64>),
-    Sum(Parts),
+    Sum(Box<Parts>),
 }
 
 impl Fit {
@@ -140,7 +140,7 @@ impl Fit {
                 let mean = |lengths: &Vec<f64>| mean(lengths.iter().copied()).unwrap_or_default();
                 Fit::Next(all.iter().map(|(slot, lengths)| (*slot, mean(lengths))).collect())
             }
-            Model::Sum => Fit::Sum(Parts::of(points)),
+            Model::Sum => Fit::Sum(Box::new(Parts::of(points))),
         }
     }
 
