@@ -73,8 +73,9 @@ impl Spools {
             .filter(|(_, spool)| *spool != Spool::default())
     }
 
-    /// The box's `get_status`: `{"T1": {"color_value": ["0ffffff", …], "material_type": […]}}`. From
-    /// community documents of the K2's API; slots that it does not know have `-1`.
+    /// The box's `get_status`: `{"T1": {"color_value": ["0ffffff", …], "material_type": […]}}`.
+    /// The names and the form of their values are the host's (a rack's data); that a box's hold one of
+    /// each slot is inferred. What is not known is `-1`.
     pub fn status(&mut self, time: Option<Time>, status: &Value) {
         for slot in Slot::all() {
             let device = &status[format!("T{}", slot.device)];
