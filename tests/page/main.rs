@@ -92,6 +92,9 @@ fn every_control_does_what_it_says() {
         ("devices", "Put on", "/devices/2/kind", json!("rack")),
         ("printer", "Cut", "/stub", json!(null)),
     ];
+    let offered = "[...document.querySelectorAll('#materials option')].map((one) => one.value)";
+    let materials: Vec<&str> = k485_emulator::SpoolSpec::materials().collect();
+    assert_eq!(page.js(offered), json!(materials));
     // Time stands still, so that what was done stays as it is.
     page.click("#clock button");
     page.sees("#clock button", "Go on");

@@ -1,10 +1,12 @@
-//! What the page says of statuses and printer keys: the tables of `k485 explain`, as JSON.
+//! What the page says of statuses, printer keys and materials: tables of `k485-proto`, as JSON.
 
 use k485_proto::key::KEYS;
+use k485_proto::material::MATERIALS;
 use k485_proto::status::STATUSES;
 use serde_json::{Value, json};
 
-/// All statuses with the keys that the printer shows for them, and all keys that are explained.
+/// All statuses with the keys that the printer shows for them, all keys that are explained, and the
+/// materials that have a name.
 pub(crate) fn words() -> Value {
     let status = |info: &k485_proto::status::StatusInfo| {
         json!({
@@ -24,6 +26,7 @@ pub(crate) fn words() -> Value {
     json!({
         "statuses": STATUSES.iter().map(status).collect::<Vec<_>>(),
         "keys": KEYS.iter().map(key).collect::<Vec<_>>(),
+        "materials": MATERIALS.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
     })
 }
 

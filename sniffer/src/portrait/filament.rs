@@ -87,7 +87,11 @@ impl BoxPortrait {
         slot.moves = done && matches!(stage, Some(4 | 5));
         let tip = slot.filament.last().map_or(PLACES.wheel, |(_, tip)| *tip);
         match stage {
-            Some(0) if done => slot.sensed_hub(true),
+            Some(0) if done => {
+                // Without filament at the inlet a box refuses this stage (EXTRUDE_ERR4).
+                slot.sensed_inlet(true);
+                slot.sensed_hub(true);
+            }
             Some(4) if done => {
                 slot.sensed_hub(true);
                 self.fed_from = before.or(Some(0.0));

@@ -119,6 +119,15 @@ fn a_load_takes_the_tip_from_stage_to_stage() {
 }
 
 #[test]
+fn what_is_fed_hangs_on_its_spool() {
+    let mut bus = Bus::default();
+    bus.ask(1, 0x10, &[2, 0, 0], 0, &[0]);
+    let slot = &bus.portrait()["boxes"][0]["slots"][1];
+    assert_eq!((&slot["inlet"], &slot["hub"]), (&json!(true), &json!(true)));
+    assert_eq!(slot["filament"], json!([[-1.0, PLACES.wheel]]));
+}
+
+#[test]
 fn motors_are_told_apart() {
     let mut bus = Bus::default();
     bus.line(0x81, 0, 0x0c, &[1]);

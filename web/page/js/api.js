@@ -58,10 +58,10 @@ export async function call(method, path, body) {
 
 export const act = (hand) => call("POST", "hands", hand);
 
-/** What the page knows beforehand: statuses and keys in words. */
+/** What the page knows beforehand: statuses and keys in words, names of materials. */
 export async function words() {
   const answer = await fetch("words.json");
-  return answer.ok ? answer.json() : { statuses: [], keys: [] };
+  return answer.ok ? answer.json() : { statuses: [], keys: [], materials: [] };
 }
 
 /**

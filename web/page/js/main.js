@@ -179,10 +179,11 @@ onToken(() => {
   if (link.dataset.state !== "live") stream.open();
 });
 words()
-  .catch(() => ({ statuses: [], keys: [] }))
-  .then(({ statuses, keys: all }) => {
+  .catch(() => ({ statuses: [], keys: [], materials: [] }))
+  .then(({ statuses, keys: all, materials }) => {
     store.statuses = new Map(statuses.map((info) => [info.code, info]));
     store.keys = new Map(all.map((info) => [info.key, info]));
+    store.materials = materials;
     control = side.build();
     stream.open();
   });

@@ -5,12 +5,7 @@ import { store, boxes, currentSlot, slotName, pick } from "./store.js";
 import { arrows, button, field, group, hand, number, row, segments } from "./parts.js";
 import { say } from "./toast.js";
 
-/** The materials that have a name; six characters of a tag are taken too. */
-export const MATERIALS = ["PLA", "SILK", "PETG", "ABS", "TPU", "PLA-CF", "ASA", "PA"];
-
 const SHOWS = [["truth", "Truth"], ["on", "On"], ["off", "Off"]];
-
-const list = h("datalist", { id: "materials" }, MATERIALS.map((name) => h("option", { value: name })));
 
 /** Material, colour and length: what a spool is described with. */
 export function spoolFields(id) {
@@ -35,6 +30,8 @@ export function spoolFields(id) {
 }
 
 export function slotPanel() {
+  // Those that have a name; six characters of a tag are taken too.
+  const list = h("datalist", { id: "materials" }, store.materials.map((name) => h("option", { value: name })));
   const picks = h("div", { class: "slot-pick", role: "group", "aria-label": "Slot" });
   const spool = spoolFields("insert-colour");
   const at = number("Place", 800, { unit: "mm", min: 0, max: 100000 });

@@ -6,6 +6,8 @@ export const store = {
   /** Statuses and keys in words, by code. */
   statuses: new Map(),
   keys: new Map(),
+  /** The materials that have a name. */
+  materials: [],
   /** The slot that the controls are about. */
   box: 1,
   slot: "A",
