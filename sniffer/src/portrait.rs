@@ -241,6 +241,8 @@ impl Portrait {
                 device.stand();
             }
             "EXTRUDE_PROCESS" => {
+                // The box may have been unknown when it was asked.
+                asked.into_iter().for_each(|asked| device.name(asked));
                 let stage = asked_number("stage");
                 device.extruded(stage, message, status);
                 match stage {
@@ -251,6 +253,7 @@ impl Portrait {
                 }
             }
             "RETRUDE_PROCESS" => {
+                asked.into_iter().for_each(|asked| device.name(asked));
                 let stage = asked_number("stage");
                 device.retruded(stage, status);
                 if status == Status::OK {
