@@ -11,6 +11,7 @@
 //! No I/O and no clock: the time is an argument, and whoever drives the bus advances it to
 //! [`Bus::next_event`].
 
+mod stage;
 mod story;
 mod wire;
 
@@ -24,6 +25,8 @@ use crate::scene::Timeline;
 use crate::world::{DeviceId, World};
 use story::{Spoiled, Story};
 use wire::{Burst, Wire};
+
+pub use stage::Stage;
 
 /// How a bus behaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,18 +113,6 @@ pub struct Tally {
     pub collisions: u64,
 }
 
-/// What a bus begins anew with.
-pub struct Stage {
-    /// The world, at the bus's time.
-    pub world: World,
-    /// How the bus behaves; the speed is not taken.
-    pub config: BusConfig,
-    /// What happens later.
-    pub timeline: Option<(Timeline, &'static Dialect)>,
-    /// The faults at work.
-    pub faults: Faults,
-}
-
 /// A change of the toolhead's filament sensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Toolhead {
@@ -198,11 +189,6 @@ impl Bus {
     #[must_use]
     pub fn faults(&self) -> Option<&Faults> {
         self.spoiled.as_ref().map(|spoiled| &spoiled.faults)
-    }
-
-    /// The faults, to add some and take some away; `None` for a bus that was made without.
-    pub fn faults_mut(&mut self) -> Option<&mut Faults> {
-        self.spoiled.as_mut().map(|spoiled| &mut spoiled.faults)
     }
 
     /// How it behaves.
@@ -284,40 +270,6 @@ impl Bus {
     #[must_use]
     pub fn busy(&self, endpoint: EndpointId) -> Option<Time> {
         self.wire.busy(Talker::Endpoint(endpoint))
-    }
-
-    /// How many bytes were said that have not been on the wire yet.
-    #[must_use]
-    pub fn waiting(&self) -> usize {
-        self.wire.waiting()
-    }
-
-    /// Goes on until nobody waits for an answer any more and the wire is silent, but no further than
-    /// `most` ns: to an answer without a clock that would bring it.
-    pub fn settle(&mut self, most: i64) {
-        let end = Time(self.now.0.saturating_add(most));
-        while self.wire.waiting() > 0 || self.world.owes() {
-            let Some(due) = self.next_event().filter(|due| *due <= end) else { return };
-            // What is due now was done when it was reached.
-            self.advance(due.max(Time(self.now.0 + 1)));
-        }
-    }
-
-    /// Begins anew with another world; those who are connected stay. What was on the wire, and what
-    /// time and traffic would have brought, is gone. The speed stays as it is.
-    pub fn restage(&mut self, stage: Stage) {
-        let Stage { world, config, timeline, faults } = stage;
-        self.config = BusConfig { baud: self.config.baud, ..config };
-        self.wire = Wire::new((!self.config.fast).then_some(self.config.baud));
-        self.world = world;
-        self.story = timeline.map(|(timeline, dialect)| Story::new(timeline, dialect));
-        self.spoiled = Some(Spoiled::new(faults));
-        if let Some(auto) = &mut self.auto {
-            auto.restart();
-        }
-        self.world.advance(self.now);
-        self.collect();
-        self.advance(self.now);
     }
 
     /// Does what a hand does, at `at`.

@@ -226,7 +226,7 @@ impl World {
     /// Whether some device is at work on an answer that somebody waits for.
     #[must_use]
     pub fn owes(&self) -> bool {
-        self.players.iter().filter_map(Player::live).any(Device::owes)
+        self.mishaps.owes() || self.players.iter().filter_map(Player::live).any(Device::owes)
     }
 
     /// Takes what the devices said since the last call, in order of time.

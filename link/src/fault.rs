@@ -273,4 +273,6 @@ pub enum Befalls {
         /// In nanoseconds.
         ns: i64,
     },
+    /// The rule that had it offline was taken away: it hears and is heard again.
+    Online,
 }

@@ -131,23 +131,19 @@ impl Handle {
     /// number. `None` for another bus, too.
     #[must_use]
     pub fn add_fault(&self, rule: Rule) -> Option<u64> {
-        self.ask(|server| Some(server.bus.faults_mut()?.add(rule)))?
+        self.ask(|server| server.bus.add_fault(rule))?
     }
 
     /// Takes a fault away; whether there was one with this number.
     #[must_use]
     pub fn remove_fault(&self, id: u64) -> Option<bool> {
-        self.ask(move |server| server.bus.faults_mut().is_some_and(|faults| faults.remove(id)))
+        self.ask(move |server| server.bus.remove_fault(id))
     }
 
     /// Takes all faults away.
     #[must_use]
     pub fn clear_faults(&self) -> Option<()> {
-        self.ask(|server| {
-            if let Some(faults) = server.bus.faults_mut() {
-                faults.clear();
-            }
-        })
+        self.ask(|server| server.bus.clear_faults())
     }
 
     /// Begins anew with what `make` makes of the bus's time, if it makes something; whoever is

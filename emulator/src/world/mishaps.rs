@@ -42,6 +42,11 @@ impl Mishaps {
         self.offline.retain(|(_, _, until)| *until > now);
     }
 
+    /// Whether one who is at work will then read what it was told.
+    pub(super) fn owes(&self) -> bool {
+        self.busy.iter().any(|(.., kept)| !kept.is_empty())
+    }
+
     /// When one who is at work is done.
     pub(super) fn next_event(&self) -> Option<Time> {
         self.busy.iter().map(|(_, until, _)| *until).min()
@@ -62,6 +67,7 @@ impl World {
             let Some(player) = self.players.get_mut(id.0) else { continue };
             match (player, effect.what) {
                 (_, Befalls::Offline { ns }) => self.mishaps.offline.push((id, now, later(ns))),
+                (_, Befalls::Online) => self.mishaps.offline.retain(|(who, ..)| *who != id),
                 (Player::Box { device, .. }, Befalls::Reset) => device.reset(now, plant),
                 (Player::Box { device, .. }, Befalls::SlowBoot { ns }) => {
                     let ms = u32::try_from(ns / Time::MILLISECOND).unwrap_or(u32::MAX - 1);

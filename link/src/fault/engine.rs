@@ -151,21 +151,30 @@ impl Faults {
         id
     }
 
-    /// Takes a rule away, and ends what it brought over devices: silence and babbling. Whether there
-    /// was one with this number.
+    /// Takes a rule away, and ends what it brought over devices: silence (told as an [`Effect`], too)
+    /// and babbling. Whether there was one with this number.
     pub fn remove(&mut self, id: u64) -> bool {
         let before = self.rules.len();
-        self.rules.retain(|armed| armed.id != id);
-        self.silent.retain(|_, silence| silence.rule != id);
-        self.talkers.retain(|talker| talker.rule != id);
+        self.take_away(|rule| rule == id);
         self.rules.len() < before
     }
 
     /// Takes all rules away, and ends what they brought over devices.
     pub fn clear(&mut self) {
-        self.rules.clear();
-        self.silent.clear();
-        self.talkers.clear();
+        self.take_away(|_| true);
+    }
+
+    fn take_away(&mut self, is_meant: impl Fn(u64) -> bool) {
+        self.rules.retain(|armed| !is_meant(armed.id));
+        self.talkers.retain(|talker| !is_meant(talker.rule));
+        let (now, effects) = (self.now, &mut self.effects);
+        self.silent.retain(|device, silence| {
+            let meant = is_meant(silence.rule);
+            if meant && silence.until > now {
+                effects.push(Effect { at: now, device: *device, what: Befalls::Online });
+            }
+            !meant
+        });
     }
 
     /// The rules in their order, each with its number and how often it was at work.

@@ -187,6 +187,35 @@ fn a_device_that_is_offline_is_silent_for_its_time() {
 }
 
 #[test]
+fn rules_come_and_go_and_end_what_they_brought() {
+    let mut faults = faults(&["offline 1h times=1 if addr==box1"]);
+    assert_eq!(passed(&mut faults, &ASK, Request, 0), []);
+    let babble = Rule::parse("babble 1h gap=40ms if addr==box2 times=1", &K2).unwrap();
+    let (drop, babble) = (Rule::parse("drop", &K2).unwrap(), faults.add(babble));
+    let other = frame(2, 0xff, 0x0a, &[]);
+    assert_eq!(passed(&mut faults, &other, Request, 10).len(), 1);
+    assert_eq!(faults.next_event(), Some(ms(50)));
+    assert!(faults.remove(babble) && !faults.remove(babble));
+    assert_eq!(faults.next_event(), None);
+    faults.effects();
+    let first = faults.numbered().next().unwrap();
+    assert_eq!((first.0, first.2.struck), (1, 1));
+    assert!(faults.remove(1));
+    let told = [Effect { at: ms(10), device: Address(1), what: Befalls::Online }];
+    assert_eq!(faults.effects(), told);
+    assert_eq!(passed(&mut faults, &ASK, Request, 20).len(), 1);
+    // A number is not given out again.
+    assert_eq!(faults.add(drop), 3);
+    assert_eq!(passed(&mut faults, &ASK, Request, 30), []);
+    // What a rule has held back comes before what follows its removal.
+    assert_eq!(passed(&mut faults, &ANSWER[..4], Response, 40), []);
+    faults.clear();
+    let got = passed(&mut faults, &ANSWER[4..], Response, 41);
+    assert_eq!(got, [(41, ANSWER.to_vec())]);
+    assert_eq!(faults.counts().count(), 0);
+}
+
+#[test]
 fn what_befalls_a_device_is_told() {
     let mut faults = faults(&["reset", "slow_boot 2s device=box3 times=1", "busy 300ms times=1"]);
     assert_eq!(passed(&mut faults, &ASK, Request, 4), [(4, ASK.to_vec())]);
