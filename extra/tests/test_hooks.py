@@ -176,6 +176,23 @@ def test_every_command_answers_whatever_it_is_given(new):
             printer.reactor.step()
 
 
+def test_long_commands_let_the_host_go_on(new, monkeypatch):
+    from trace_hooks import hooks
+    monkeypatch.setattr(hooks, 'WORK', 0.0)
+    printer = new()
+    pauses = []
+    printer.reactor.pause = lambda waketime: pauses.append(waketime) or printer.reactor.monotonic()
+    for command in ('TRACE_EVERYTHING', 'TRACE_DISABLE OBJECT=*'):
+        del pauses[:]
+        printer.run(command)
+        assert len(pauses) > 5, command
+
+    def refused(waketime):
+        raise RuntimeError('Internal error - reactor pause disabled')
+    printer.reactor.pause = refused
+    assert printer.run('TRACE_EVERYTHING').startswith('Tracing 6 new methods')
+
+
 def test_names_are_found_as_people_write_them(new):
     printer = new()
     for name in ('serial_485_serial485', '"serial_485 serial485"', 'SERIAL_485_SERIAL485'):

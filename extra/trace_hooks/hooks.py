@@ -22,7 +22,7 @@ QUIET = ('get_status', 'get_connect_state', 'test_error', 'box_connect_state_che
 LOOPBACK = ('127.', '::1', 'localhost')
 PAUSE = 0.020  # seconds between ticks
 BUSY_PAUSE = 0.004  # and while more is waiting
-WORK = 0.0015  # seconds that a command works before it lets others run
+WORK = 0.001  # seconds that a command works before it lets others run
 
 # Numbers of calls go on over a restart in the same process.
 _recorder = None

@@ -174,12 +174,12 @@ impl BusRecords {
             Kind::Frame { site, direction, bytes } => {
                 self.frame(source, &place, site, *direction, bytes, out);
             }
-            Kind::Gap { from, to, .. } => {
-                // Every file of a capture has it.
-                if self.last_gap.replace((*from, *to)) != Some((*from, *to)) {
-                    let ns = to.zip(*from).map(|(to, from)| to.since(from));
-                    self.gap(&place, GapReason::Unplugged, ns, out);
-                }
+            // Every file of a capture has it.
+            Kind::Gap { from, to, .. }
+                if self.last_gap.replace((*from, *to)) != Some((*from, *to)) =>
+            {
+                let ns = to.zip(*from).map(|(to, from)| to.since(from));
+                self.gap(&place, GapReason::Unplugged, ns, out);
             }
             Kind::Dropped { .. } => self.gap(&place, GapReason::Dropped, None, out),
             _ => {}

@@ -15,6 +15,7 @@
 //! the call it belongs to. Calls deeper than [`MAX_DEPTH`] are put beside those at that depth.
 
 mod frames;
+mod item;
 mod node;
 mod outlet;
 mod stacks;
@@ -27,6 +28,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use k485_proto::record::{Call, Time};
 
 use frames::{own_frames, reply_frames};
+pub use item::{Item, Judge, Options, Step};
 pub use node::{Args, Child, End, Nesting, Node, Run};
 use stacks::{Entry, Stacks};
 
@@ -38,101 +40,6 @@ use crate::open::{self, Begin, MAX_OPEN, OpenCalls};
 pub const MAX_DEPTH: usize = 512;
 /// How many things wait for a call that began before them.
 const MAX_WAITING: usize = 1 << 16;
-
-/// How a tree is built.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Options {
-    /// So many alike calls in a row are folded to one [`Run`]; below 2 nothing is folded.
-    pub fold: usize,
-    /// How many bytes may be held, about.
-    pub most: usize,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Options { fold: 3, most: 128 << 20 }
-    }
-}
-
-/// What is not within a call.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Item {
-    /// A call, a frame, or a run of calls.
-    Child(Child),
-    /// A session of the tracer begins.
-    Connected {
-        /// When.
-        time: Option<Time>,
-        /// The tracer's greeting.
-        message: String,
-    },
-    /// The tracer had no room for so many events.
-    Dropped {
-        /// When it was told.
-        time: Option<Time>,
-        /// How many.
-        count: u64,
-    },
-    /// A person marked this moment.
-    Mark {
-        /// When.
-        time: Option<Time>,
-        /// What the mark is called.
-        name: String,
-    },
-    /// The client was not connected.
-    Gap {
-        /// When the last event before it was written.
-        from: Option<Time>,
-        /// When the stream went on.
-        to: Option<Time>,
-        /// Why.
-        reason: String,
-    },
-}
-
-/// What an event was to the tree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// A call begins.
-    Begin {
-        /// Its number.
-        number: u64,
-        /// How many calls are around it.
-        depth: usize,
-    },
-    /// A call ends.
-    End {
-        /// Its number.
-        number: u64,
-        /// How many calls are around it.
-        depth: usize,
-    },
-    /// A call ends that was not seen to begin.
-    Orphan,
-    /// A frame, within so many calls.
-    Frame {
-        /// How many.
-        depth: usize,
-    },
-    /// The second telling of something that was told before.
-    Again,
-    /// Something else.
-    Other,
-}
-
-/// Who is told of each call when it is over; what it says is whether the call is wanted in the
-/// tree. A call that is not is kept nevertheless if one within it is.
-pub trait Judge {
-    /// Looks at a call that is over.
-    fn wants(&mut self, node: &Node) -> bool;
-}
-
-impl<F: FnMut(&Node) -> bool> Judge for F {
-    fn wants(&mut self, node: &Node) -> bool {
-        self(node)
-    }
-}
 
 /// A call that is not over.
 #[derive(Debug)]

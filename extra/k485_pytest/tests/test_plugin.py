@@ -415,7 +415,10 @@ def test_no_binary_at_all_says_what_to_do(run, monkeypatch, pytester):
             "echo \"error: unexpected argument '--control' found\" >&2; exit 2",
             "*is too old for this plugin: it does not know --control.*cargo build*",
         ),
-        ("echo '{\"endpoints\":[]}'; exec sleep 60", "*is not a k485 that this plugin understands*"),
+        (
+            "echo '{\"endpoints\":[]}'; exec sleep 60",
+            "*is not a k485 that this plugin understands*",
+        ),
         ("echo hello", "*is not a k485 that this plugin understands: its first line is 'hello'*"),
         ("echo no such device >&2; exit 7", "*did not start (exit code 7)*"),
         ("exec sleep 60", "*k485 said nothing for 2 s*"),
