@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use k485_emulator::scene::Scene;
-use k485_emulator::serve::Server;
+use k485_emulator::serve::{Handle, Server};
 use k485_emulator::{Auto, AutoConfig, Bus, BusConfig, DeviceId, World};
 use k485_link::Clock;
 use k485_link::fault::Faults;
@@ -54,8 +54,8 @@ Examples:
   k485 emulate --control                      with a page to look at and to jam slots from
   k485 emulate --transmit /dev/ttyUSB0        boxes for a printer that has none
 
-Exit codes: 0 ended by Ctrl-C; 1 it failed; 2 wrong command line; 6 refused: a device answers on the
-serial port already.")]
+Exit codes: 0 ended by Ctrl-C or --until-eof; 1 it failed; 2 wrong command line; 6 refused: a device
+answers on the serial port already.")]
 pub(crate) struct Args {
     /// A pseudo-terminal, with a link to it at this path; may be given several times
     #[arg(long, value_name = "PATH", help_heading = "Endpoints")]
@@ -87,6 +87,9 @@ pub(crate) struct Args {
     /// Keep 1 or 0 in this file, as the toolhead's filament sensor is
     #[arg(long, value_name = "PATH", help_heading = "Printer")]
     toolhead_file: Option<PathBuf>,
+    /// End when stdin does, as with Ctrl-C: for programs that start this one and may die
+    #[arg(long)]
+    until_eof: bool,
     #[command(flatten, next_help_heading = "Control")]
     control: ControlArgs,
 }
@@ -233,6 +236,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let handle = server.handle();
     ctrlc::set_handler(move || handle.stop()).context("cannot watch for Ctrl-C")?;
+    if args.until_eof {
+        stop_at_eof(server.handle())?;
+    }
     let told = Told {
         endpoints,
         baud: config.baud,
@@ -268,6 +274,18 @@ impl Told {
         let devices: Vec<String> = self.devices.iter().map(ToString::to_string).collect();
         format!("a bus with {} at {}", devices.join(", "), places.join(" and "))
     }
+}
+
+/// Ends the bus when whoever holds the other end of stdin lets it go.
+fn stop_at_eof(handle: Handle) -> anyhow::Result<()> {
+    let wait = move || {
+        // A stdin that cannot be read says no more than one that ends.
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        handle.stop();
+    };
+    let thread = std::thread::Builder::new().name("until-eof".to_owned()).spawn(wait);
+    thread.context("cannot watch stdin")?;
+    Ok(())
 }
 
 /// The addresses that the devices have or can be given.

@@ -213,7 +213,7 @@ fn find_speed(
 }
 
 /// Ctrl-C and its like end it in order; a second one at once, for when the output is stuck.
-fn end_by_signal(stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
+pub(crate) fn end_by_signal(stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
     let flag = Arc::clone(stop);
     let handler = move || {
         if flag.swap(true, Ordering::SeqCst) {

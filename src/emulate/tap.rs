@@ -94,6 +94,7 @@ fn decode(queue: &Queue, mut decoder: Decoder, feed: &Feed, handle: &Handle, pro
             all.extend(std::iter::from_fn(|| decoder.pull()).filter(face::is_shown));
         }
         feed.push(all);
+        feed.set_open(decoder.open(0).cloned());
         *progress.decoded.lock().unwrap_or_else(PoisonError::into_inner) = heard;
         progress.further.notify_all();
         thread::sleep(GATHER);

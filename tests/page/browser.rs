@@ -24,6 +24,8 @@ pub(crate) struct Browser {
     socket: WebSocket<MaybeTlsStream<TcpStream>>,
     session: Option<String>,
     number: u64,
+    /// What is run before a page's own scripts.
+    script: Option<Value>,
     /// What the page complained of: errors of scripts, refusals of its policy.
     complaints: Vec<String>,
     _folder: tempfile::TempDir,
@@ -71,14 +73,14 @@ impl Browser {
         if let MaybeTlsStream::Plain(stream) = socket.get_ref() {
             stream.set_read_timeout(Some(LONG)).expect("a time-out");
         }
-        let (session, complaints) = (None, Vec::new());
+        let (session, script, complaints) = (None, None, Vec::new());
         let mut browser =
-            Browser { child, socket, session, number: 0, complaints, _folder: folder };
+            Browser { child, socket, session, number: 0, script, complaints, _folder: folder };
         let target = browser.call("Target.createTarget", json!({ "url": "about:blank" }));
         let attach = json!({ "targetId": target["targetId"], "flatten": true });
         let session = browser.call("Target.attachToTarget", attach);
         browser.session = session["sessionId"].as_str().map(str::to_owned);
-        for domain in ["Page", "Runtime", "Log", "Network"] {
+        for domain in ["Page", "Runtime", "Log"] {
             browser.call(&format!("{domain}.enable"), json!({}));
         }
         browser.size(1400, 900);
@@ -128,6 +130,19 @@ impl Browser {
     pub(crate) fn open(&mut self, url: &str) {
         self.call("Page.navigate", json!({ "url": "about:blank" }));
         self.call("Page.navigate", json!({ "url": url }));
+    }
+
+    /// Runs a script in every page that is opened, before its own; `None` for no script any more.
+    pub(crate) fn before(&mut self, script: Option<&str>) {
+        if let Some(old) = self.script.take() {
+            let which = json!({ "identifier": old });
+            self.call("Page.removeScriptToEvaluateOnNewDocument", which);
+        }
+        if let Some(source) = script {
+            let source = json!({ "source": source });
+            let said = self.call("Page.addScriptToEvaluateOnNewDocument", source);
+            self.script = Some(said["identifier"].clone());
+        }
     }
 
     /// The value of an expression, or what its promise comes to.
@@ -206,11 +221,17 @@ impl Browser {
         if let Some(text) = text {
             down["text"] = json!(text);
         }
-        if key == "Tab" {
-            down["windowsVirtualKeyCode"] = json!(9);
-        }
+        // What Chromium itself does with a key it knows by its number.
+        let number = match key {
+            "Tab" => 9,
+            "Enter" => 13,
+            "Escape" => 27,
+            _ => 0,
+        };
+        down["windowsVirtualKeyCode"] = json!(number);
         self.call("Input.dispatchKeyEvent", down);
-        self.call("Input.dispatchKeyEvent", json!({ "type": "keyUp", "key": key }));
+        let up = json!({ "type": "keyUp", "key": key, "windowsVirtualKeyCode": number });
+        self.call("Input.dispatchKeyEvent", up);
     }
 
     /// Writes where the focus is.

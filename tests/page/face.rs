@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::common::live::{LONG, lines, next};
@@ -34,9 +35,9 @@ impl Emulator {
         Emulator { child, folder, args, told, url }
     }
 
-    /// Ends it, as a crash would.
+    /// Ends it, as Ctrl-C does.
     pub(crate) fn stop(&mut self) {
-        let _ = self.child.kill();
+        let _ = kill_process(Pid::from_child(&self.child), Signal::INT);
         let _ = self.child.wait();
     }
 
@@ -111,7 +112,8 @@ impl Emulator {
 
 impl Drop for Emulator {
     fn drop(&mut self) {
-        self.stop();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -123,11 +125,14 @@ fn run(folder: &tempfile::TempDir, args: &[String], place: &str) -> (Child, Valu
         .args(["--token-file", &path("token"), "--control", place])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .expect("k485 runs");
     let out = lines(child.stdout.take().expect("piped"));
-    let told = next(&out).expect("it tells where it is");
+    let said = lines(child.stderr.take().expect("piped"));
+    let Some(told) = next(&out) else { panic!("it ended: {:?}", said.iter().collect::<Vec<_>>()) };
+    // A pipe that nobody reads would end it.
+    std::thread::spawn(move || said.iter().for_each(drop));
     (child, serde_json::from_str(&told).expect("JSON"))
 }
 

@@ -36,7 +36,9 @@ const OUTSIDE: &str = "[...document.querySelectorAll('body *')].filter((one) => 
   return seen && !one.closest('.vh, .skip, .entry, svg, dialog') && (at.right > innerWidth + 1 || at.left < -1);
 }).map((one) => one.outerHTML.slice(0, 120))";
 
-fn fits(page: &mut Browser, name: &str) {
+fn fits(page: &mut Browser, width: u32, name: &str) {
+    // What is too wide makes a small window's page wider.
+    assert_eq!(page.js("innerWidth"), width, "{name}");
     assert_eq!(page.js(OUTSIDE), json!([]), "{name}");
     assert_eq!(page.js("document.documentElement.scrollWidth <= innerWidth"), true, "{name}");
     page.picture(name);
@@ -61,17 +63,17 @@ fn a_crowded_bus_fits_windows_of_all_sizes() {
         page.sees(".slot", "jam");
         page.wait("!document.querySelector('.toast')");
         let name = format!("{width}{}", if dark { "-dark" } else { "" });
-        fits(&mut page, &format!("{name}-crowd"));
+        fits(&mut page, width, &format!("{name}-crowd"));
         if width <= 900 {
             page.click("#views [data-view=side]");
         }
         for tab in ["box", "printer", "devices", "faults", "scene", "slot"] {
             page.click(&format!("#tab-{tab}"));
-            fits(&mut page, &format!("{name}-{tab}"));
+            fits(&mut page, width, &format!("{name}-{tab}"));
         }
         if width <= 900 {
             page.click("#views [data-view=log]");
-            fits(&mut page, &format!("{name}-log"));
+            fits(&mut page, width, &format!("{name}-log"));
         }
         page.key("u");
     }
@@ -86,15 +88,20 @@ fn without_boxes_or_answers_it_says_so() {
         page.dark(dark);
         page.open(&emulator.page());
         page.sees(".empty", "No boxes");
-        fits(&mut page, &format!("{width}-empty"));
+        fits(&mut page, width, &format!("{width}-empty"));
         // Before anything is told, it is loading; when nothing can be, it says why.
-        page.call("Network.setBlockedURLs", json!({ "urls": ["*/api/*"] }));
+        page.before(Some("WebSocket = class { close() {} };"));
         page.open(&emulator.page());
         page.wait("document.querySelector('.skeleton') && document.querySelector('#side').inert");
+        fits(&mut page, width, &format!("{width}-loading"));
+        page.before(Some(
+            "WebSocket = class { constructor() { setTimeout(() => this.onclose(), 50); } close() {} };
+             const real = fetch;
+             fetch = (url, ...rest) => (url.startsWith('api/') ? Promise.reject() : real(url, ...rest));",
+        ));
+        page.open(&emulator.page());
         page.sees("#banner", "connection to k485 is lost");
-        page.picture(&format!("{width}-loading"));
-        page.call("Network.setBlockedURLs", json!({ "urls": [] }));
-        page.sees(".empty", "No boxes");
-        page.complaints();
+        fits(&mut page, width, &format!("{width}-lost"));
+        page.before(None);
     }
 }

@@ -38,7 +38,7 @@ fn fifty_thousand_exchanges_do_not_slow_it() {
             ask(&mut host);
         }
         asked += AT_ONCE;
-        let until = format!("(await import('/js/log.js')).length() >= {}", asked.min(MANY));
+        let until = format!("(await import('/js/log.js')).received() >= {}", asked.min(MANY));
         page.wait_async(&until);
         if few.is_null() {
             few = elements(&mut page);

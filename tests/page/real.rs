@@ -47,6 +47,7 @@ fn a_bus_that_is_listened_to_is_shown_and_not_touched() {
     emulator.send(&["box1", "EXTRUDE_PROCESS", "slot=A", "stage=to_hub", "param=0"]);
     page.sees(".entry", "EXTRUDE_PROCESS");
     page.wait("document.querySelector('.slot .flags span:nth-child(2)[data-on=true]')");
+    page.wait("document.querySelector('.path .fil:not([display])')");
     // Nothing to change it with: neither on the page nor behind it.
     page.key("j");
     page.key("x");

@@ -45,6 +45,7 @@ pub struct Page {
 pub struct Feed {
     ring: Mutex<Ring>,
     news: watch::Sender<u64>,
+    open: Mutex<Option<Arc<Observed>>>,
     write: Write,
 }
 
@@ -61,7 +62,7 @@ impl Feed {
     /// them.
     pub fn new(write: impl Fn(&Seen) -> String + Send + Sync + 'static) -> Feed {
         let news = watch::Sender::new(0);
-        Feed { ring: Mutex::default(), news, write: Box::new(write) }
+        Feed { ring: Mutex::default(), news, open: Mutex::default(), write: Box::new(write) }
     }
 
     /// Adds what was seen, in its order.
@@ -82,6 +83,19 @@ impl Feed {
     #[must_use]
     pub fn last(&self) -> u64 {
         self.lock().last
+    }
+
+    /// The request that waits for its answer now: what it is part of is told when it is over, which
+    /// can be long.
+    pub fn set_open(&self, request: Option<Arc<Observed>>) {
+        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = request;
+    }
+
+    /// The request that waits for its answer, as a JSON object.
+    #[must_use]
+    pub fn open(&self) -> Option<String> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        open.map(|request| (self.write)(&Seen::Frame(request)))
     }
 
     /// At most `limit` things that follow number `after`.
@@ -192,6 +206,21 @@ mod tests {
         // What was told by an emulator before this one.
         assert_eq!(numbers(&feed.after(99, 2)), [1, 2]);
         assert_eq!(feed.json(&page.items[0]), "{\"seq\":4,\"type\":\"gap\"}");
+    }
+
+    #[test]
+    fn a_request_without_an_answer_so_far_is_told_apart() {
+        let feed = Feed::new(|seen| format!("{{\"is\":\"{}\"}}", matches!(seen, Seen::Frame(_))));
+        assert_eq!(feed.open(), None);
+        let mut pairer = k485_proto::exchange::Pairer::new();
+        let bytes = [0xf7, 0x01, 0x03, 0xff, 0x0a, 0x5c];
+        let mut deframer = k485_proto::deframer::Deframer::new();
+        let span = deframer.pull(&mut &bytes[..]).unwrap();
+        pairer.push(Record::of_span(&span));
+        feed.set_open(pairer.open("").cloned());
+        assert_eq!((feed.open().as_deref(), feed.last()), (Some("{\"is\":\"true\"}"), 0));
+        feed.set_open(None);
+        assert_eq!(feed.open(), None);
     }
 
     #[test]

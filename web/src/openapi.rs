@@ -89,6 +89,8 @@ fn paths() -> Value {
                     "description": "What to give as `after` next." },
                 "missed": { "type": "integer", "minimum": 0,
                     "description": "How many that follow `after` are not kept any more." },
+                "open": { "type": ["object", "null"],
+                    "description": "The request that waits for its answer, as a frame." },
             })),
             &[Wrong::Unprocessable]) },
         "/api/v1/events": { "get": events() },

@@ -338,7 +338,9 @@ async fn exchanges(
     // As they were written: a reader of numbers would round their times.
     let list: Vec<&str> = found.items.iter().map(|item| shared.feed.json(item)).collect();
     let (list, missed) = (list.join(","), found.missed);
-    let text = format!("{{\"exchanges\":[{list}],\"next\":{cursor},\"missed\":{missed}}}");
+    let open = shared.feed.open().unwrap_or_else(|| "null".to_owned());
+    let text =
+        format!("{{\"exchanges\":[{list}],\"next\":{cursor},\"missed\":{missed},\"open\":{open}}}");
     Ok(([(header::CONTENT_TYPE, "application/json")], text).into_response())
 }
 

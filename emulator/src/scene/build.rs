@@ -3,6 +3,7 @@
 use k485_link::Rng;
 use k485_link::fault::Faults;
 use k485_proto::address::Address;
+use k485_proto::frame::HEAD;
 use k485_proto::message::motors::{Errors, Warnings};
 use k485_proto::message::params;
 use k485_proto::record::Time;
@@ -167,7 +168,9 @@ fn identity(seed: u64, unit: usize) -> [u8; 12] {
     let mut bytes = [0; 12];
     bytes[..8].copy_from_slice(&rng.next_u64().to_be_bytes());
     bytes[8..].copy_from_slice(&rng.next_u64().to_be_bytes()[..4]);
-    bytes
+    // A box takes a head inside another's reply for one, and with its own address behind it waits
+    // for a frame that does not come. A scene that wants that writes such an identity.
+    bytes.map(|byte| if byte == HEAD { !HEAD } else { byte })
 }
 
 impl SpoolScene {

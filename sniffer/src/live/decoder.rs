@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use k485_proto::dialect::Dialect;
-use k485_proto::exchange::{Pairer, Seen};
+use k485_proto::exchange::{Observed, Pairer, Seen};
 use k485_proto::record::{Gap, GapReason, Record, Time};
 
 use super::queue::Heard;
@@ -103,6 +103,12 @@ impl Decoder {
     /// The next thing seen; `None` until more is heard.
     pub fn pull(&mut self) -> Option<Seen> {
         self.pairer.pull()
+    }
+
+    /// A port's request that nobody has answered so far, and that may be.
+    #[must_use]
+    pub fn open(&self, port: usize) -> Option<&Arc<Observed>> {
+        self.pairer.open(&self.lanes.get(port)?.name)
     }
 
     /// Whether every port has ended.

@@ -1,7 +1,7 @@
 // The faults: rules that are in force, and new ones. And the scene.
 
 import { h, text, num } from "./dom.js";
-import { store } from "./store.js";
+import { store, sceneName } from "./store.js";
 import { call, Refused } from "./api.js";
 import { button, group, row } from "./parts.js";
 import { attempt } from "./toast.js";
@@ -61,6 +61,7 @@ function item(fault) {
 
 export function scenePanel() {
   const name = h("p", {});
+  const file = h("p", { class: "hint" });
   const wrong = h("p", { class: "wrong", role: "alert", hidden: true });
   const reload = button("Reload the file", () => load({}, "Scene reloaded"));
   const source = h("textarea", { rows: "14", "aria-label": "Scene in TOML", spellcheck: "false", placeholder: '[[box]]\nA = { material = "PLA", colour = "ff0000" }' });
@@ -82,11 +83,12 @@ export function scenePanel() {
     });
   };
   const root = h("div", {},
-    group("Now", name, row(reload), h("p", { class: "hint" }, "A scene begins anew: boxes without their filament, clock and events from the start.")),
+    group("Now", name, file, row(reload), h("p", { class: "hint" }, "Everything begins anew, as the file has it: boxes, filament, faults, events.")),
     group("Another one", open, h("div", { class: "row" }, source), row(h("button", { type: "button", class: "primary", on: { click: () => load({ toml: source.value }, "Scene loaded") } }, "Play it")), wrong));
   const draw = () => {
     const scene = store.state?.scene;
-    text(name, scene?.title ?? scene?.name ?? "The bus of the command line, without a scene file.");
+    text(name, sceneName() ?? "The bus of the command line, without a scene file.");
+    text(file, scene?.name ?? "");
     reload.disabled = !scene?.name;
   };
   return { root, draw };

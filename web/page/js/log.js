@@ -15,8 +15,8 @@ const MOST = 50000;
 const place = document.getElementById("log");
 const ring = new Ring(MOST);
 let stream = null;
+let came = 0;
 let fresh = 0;
-let missed = 0;
 
 const field = h("input", { type: "search", placeholder: "Filter: status!=OK || noise", spellcheck: "false", autocomplete: "off", autocapitalize: "off", "aria-label": "Filter of the exchanges", "aria-describedby": "filter-wrong" });
 const wrong = h("p", { class: "wrong", id: "filter-wrong", role: "alert", hidden: true });
@@ -44,8 +44,8 @@ export function connect(to) {
   stream = to;
 }
 
-/** How many are shown. */
-export const length = () => ring.length;
+/** How many came since the list was cleared; it may hold fewer. */
+export const received = () => came;
 export const focusFilter = () => field.focus();
 export const focusRows = () => rows.root.focus();
 export const toggleFollow = () => rows.follow(!rows.follows);
@@ -53,8 +53,8 @@ export const toggleFollow = () => rows.follow(!rows.follows);
 /** Forgets what was shown. */
 export function reset() {
   ring.clear();
+  came = 0;
   fresh = 0;
-  missed = 0;
   close();
   rows.follow(true);
   draw();
@@ -62,6 +62,7 @@ export function reset() {
 
 /** An exchange, a frame, noise, a gap, as the stream tells it. */
 export function add(message) {
+  came += 1;
   const gone = ring.push(message);
   if (gone) rows.shift(gone);
   if (!rows.follows) fresh += 1;
@@ -70,7 +71,6 @@ export function add(message) {
 
 /** So many were left out, since this page was too slow for them. */
 export function lagged(number) {
-  missed += number;
   add({ type: "exchange", seq: null, text: `${num(number)} exchanges are missing here: the page did not keep up`, mark: "warn" });
 }
 
@@ -81,7 +81,8 @@ export function draw() {
   requestAnimationFrame(() => {
     drawing = false;
     drawLatest();
-    text(count, ring.length === MOST ? `last ${num(MOST)}` : num(ring.length));
+    text(count, num(came));
+    attr(count, "title", came > ring.length ? `The newest ${num(ring.length)} are here` : null);
     nothing.hidden = ring.length > 0 || !store.state;
     if (!nothing.hidden) drawNothing();
   });

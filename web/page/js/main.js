@@ -1,7 +1,7 @@
 // Puts the page together: the stream of states and exchanges, what draws them, the keys.
 
 import { attr, h, text } from "./dom.js";
-import { store, subscribe, changed, boxes, pick, readOnly } from "./store.js";
+import { store, subscribe, changed, boxes, pick, readOnly, sceneName } from "./store.js";
 import { Refused, Stream, call, hasToken, words } from "./api.js";
 import { askToken, onToken } from "./token.js";
 import * as boxCards from "./boxes.js";
@@ -42,7 +42,7 @@ function draw() {
 
 function heading() {
   const state = store.state;
-  const name = state?.scene?.title ?? state?.scene?.name;
+  const name = sceneName();
   const what = !state ? "" : state.kind === "bus" ? `heard at ${state.endpoints?.[0]?.path ?? "a port"}, read only` : readOnly() ? "an emulated bus, read only" : name ? "" : "an emulated bus";
   text(title, [name, what].filter(Boolean).join(" · "));
   document.title = [name ?? (state?.kind === "bus" ? "bus" : null), "k485"].filter(Boolean).join(" · ");

@@ -5,9 +5,7 @@ import { svg, attr, text, style, num, colour } from "./dom.js";
 import { store, bus, boxes, pick, readOnly } from "./store.js";
 
 const place = document.getElementById("path");
-const LANE = 20;
 const TOP = 30;
-const GAP = 16;
 /** More pieces of filament than this are not drawn: there is no room for them. */
 const PIECES = 8;
 const BEYOND_ALL = 1e7;
@@ -17,7 +15,8 @@ let width = 0;
 
 new ResizeObserver(([entry]) => {
   const now = Math.round(entry.contentRect.width);
-  if (now === width) return;
+  // A hidden one has no width: what it had is as good a guess as any.
+  if (now === width || now === 0) return;
   width = now;
   drawing = null;
   draw();
@@ -26,9 +25,9 @@ new ResizeObserver(([entry]) => {
 /** Draws what there is now. */
 export function draw() {
   const state = bus();
-  if (!store.state || width === 0) return;
+  if (!store.state) return;
   place.hidden = boxes().length === 0;
-  if (place.hidden) return;
+  if (place.hidden || width === 0) return;
   const shape = JSON.stringify([width, boxes().map((box) => [box.box, box.geometry])]);
   if (drawing?.shape !== shape) {
     drawing = { shape, ...build(boxes()) };
@@ -40,11 +39,14 @@ export function draw() {
 /** Where things are, from left to right. */
 function measures(count) {
   const narrow = width < 640;
+  // Many boxes are drawn closer together.
+  const [lane, gap] = count > 2 ? [16, 10] : [20, 16];
   const left = narrow ? 40 : 62;
   const at = (part) => left + (width - left) * part;
-  const height = TOP + count * (4 * LANE) + (count - 1) * GAP + 14;
+  const height = TOP + count * 4 * lane + (count - 1) * gap + 14;
   return {
-    narrow, height,
+    narrow, height, lane,
+    step: 4 * lane + gap,
     inlet: left,
     hub: at(narrow ? 0.2 : 0.19),
     wheel: at(narrow ? 0.3 : 0.24),
@@ -82,7 +84,7 @@ function labels(back, m) {
   const y = 16;
   const names = [["inlet", m.inlet], ["hub", (m.hub + m.wheel) / 2], ["joint", m.joint], ["buffer", m.buffer]];
   names.push([m.narrow ? "head" : "toolhead", m.toolhead]);
-  if (!m.narrow) names.push(["cutter", m.cutter], ["extruder", m.extruder]);
+  if (width >= 860) names.push(["cutter", m.cutter], ["extruder", m.extruder]);
   for (const [name, x] of names) back.append(svg("text", { class: "place", x, y }, name));
   for (const x of [m.inlet, m.joint]) back.append(svg("line", { class: "guide", x1: x, x2: x, y1: 22, y2: m.height - 6 }));
 }
@@ -143,14 +145,14 @@ function buffer(back, front, m) {
 
 /** A box's lanes. */
 function unit(layers, m, box, n) {
-  const first = TOP + n * (4 * LANE + GAP) + LANE / 2;
-  const end = first + 3 * LANE;
+  const first = TOP + n * m.step + m.lane / 2;
+  const end = first + 3 * m.lane;
   const hub = svg("g");
   hub.append(svg("rect", { class: "hub", x: m.hub - 12, y: first - 9, width: m.wheel - m.hub + 24, height: end - first + 18, rx: 7 }));
   layers.back.append(hub);
   const gear = svg("circle", { class: "gear", cx: m.wheel, cy: (first + end) / 2, r: 7 });
   const turning = svg("g", {}, svg("title", {}, "hub motor and measuring wheel"), gear);
-  const lanes = box.slots.map((slot, i) => lane(layers, m, box, slot, first + i * LANE));
+  const lanes = box.slots.map((slot, i) => lane(layers, m, box, slot, first + i * m.lane));
   layers.front.append(turning);
   const draw = (now, state, bend) => {
     const drive = now.motor ?? "stop";
@@ -189,7 +191,7 @@ function lane(layers, m, box, slot, y) {
   const jam = svg("path", { class: "jam", d: "M-4.5 -4.5 L4.5 4.5 M-4.5 4.5 L4.5 -4.5", display: "none" }, svg("title", {}, "jam"));
   const tip = svg("circle", { class: "tip", r: 4.5, display: "none" });
   const mm = svg("text", { class: "tip-mm", y: -9, display: "none" });
-  const hit = svg("rect", { class: "lane-hit", x: 2, y: y - LANE / 2, width: m.joint - 6, height: LANE, rx: 4 }, svg("title", {}, `T${box.box}${slot.slot}`));
+  const hit = svg("rect", { class: "lane-hit", x: 2, y: y - m.lane / 2, width: m.joint - 6, height: m.lane, rx: 4 }, svg("title", {}, `T${box.box}${slot.slot}`));
   if (!readOnly()) hit.addEventListener("click", () => pick(box.box, slot.slot));
   layers.front.append(name, hit, inlet.root, hub.root, jam, tip, mm);
 

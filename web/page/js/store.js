@@ -37,3 +37,9 @@ export function pick(box, slot) {
 /** What is known of a status or a key. */
 export const status = (code) => store.statuses.get(code) ?? null;
 export const key = (number) => store.keys.get(number) ?? null;
+
+/** What the scene is called: its title, or else its file. */
+export function sceneName() {
+  const scene = store.state?.scene;
+  return scene?.title ?? scene?.name?.split("/").at(-1) ?? null;
+}
