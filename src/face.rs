@@ -10,7 +10,7 @@ use k485_proto::dialect::Dialect;
 use k485_proto::exchange::Seen;
 use k485_proto::line::{self, Role, Word};
 use k485_sniffer::format::jsonl;
-use k485_web::{Backend, Config, Feed, OpenError, Server, Token};
+use k485_web::{Backend, Config, Feed, Kind, OpenError, Server, Token};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -144,8 +144,12 @@ impl Face {
         };
         let found = Found { url: server.url(), token: token.as_str().to_owned() };
         // It serves all the same to whoever is told the URL.
-        let note = Note::leave(&found);
-        let _note = note.map_err(|e| eprintln!("k485: k485 ctl needs --url here: {e:#}")).ok();
+        let leave = || Note::leave(&found);
+        let note = (backend.kind() == Kind::Emulator).then(leave).transpose();
+        let _note = note.unwrap_or_else(|error| {
+            eprintln!("k485: k485 ctl needs --url here: {error:#}");
+            None
+        });
         Ok(Face { server, token, token_file: token_file.map(Path::to_owned), _note })
     }
 

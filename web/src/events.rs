@@ -59,7 +59,7 @@ pub(crate) async fn follow(
         let message = "too many streams are open; close some";
         return Err(Refusal::new(Wrong::Conflict, message));
     };
-    shared.ask(|backend| Ok(backend.catch_up())).await?;
+    shared.catch_up().await?;
     let after = which.after.unwrap_or_else(|| shared.feed.last());
     Ok(upgrade.on_upgrade(move |socket| async move {
         // A page that is gone is nobody's failure.

@@ -88,6 +88,15 @@ impl Shared {
         asked.unwrap_or_else(|_| Err(Refusal::ended()))
     }
 
+    /// Returns once what happened before this call is in the feed.
+    pub(crate) async fn catch_up(&self) -> Result<(), Refusal> {
+        self.ask(|backend| {
+            backend.catch_up();
+            Ok(())
+        })
+        .await
+    }
+
     /// All that there is to see.
     pub(crate) async fn state(&self) -> Result<Map<String, Value>, Refusal> {
         let last = self.feed.last();
@@ -306,7 +315,7 @@ async fn exchanges(
         let message = format!("wait cannot be {wait}: write seconds from 0 to {LONGEST_WAIT}");
         return Err(Refusal::new(Wrong::Unprocessable, message));
     }
-    shared.ask(|backend| Ok(backend.catch_up())).await?;
+    shared.catch_up().await?;
     let deadline = tokio::time::Instant::now() + Duration::from_secs_f64(wait);
     let mut news = shared.feed.news();
     let mut found = Found::default();

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -25,6 +26,10 @@ const CONNECTIONS: usize = 128;
 /// How long a connection may take to say what it asks for, and how long it is kept for the next
 /// request.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long one connection is used before a client is asked to open another one. A stream of events is
+/// none any more.
+const LIFE: Duration = Duration::from_secs(300);
 
 /// What a server is made of.
 pub struct Config {
@@ -142,8 +147,13 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
         let _ = stream.set_nodelay(true);
         let connection = http.serve_connection(TokioIo::new(stream), service.clone());
         tokio::spawn(async move {
+            let mut connection = pin!(connection.with_upgrades());
             // A client that fails is gone; that is nobody's failure.
-            let _ = connection.with_upgrades().await;
+            if tokio::time::timeout(LIFE, connection.as_mut()).await.is_err() {
+                // It may end what it does; one that does not even read its answer is hung up on.
+                connection.as_mut().graceful_shutdown();
+                let _ = tokio::time::timeout(2 * PATIENCE, connection).await;
+            }
             drop(place);
         });
     }

@@ -14,6 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::spawn_local;
 
+use super::OnHeard;
 use super::pace::Pace;
 use super::watch;
 use crate::bus::EndpointId;
@@ -41,7 +42,7 @@ pub(super) enum Outlet {
     Tcp(OwnedWriteHalf),
     Duplex(Sender<Vec<u8>>),
     Tap(memory::End),
-    Listener(Box<dyn FnMut(&[u8], Time)>),
+    Listener(OnHeard),
 }
 
 impl Outlet {
