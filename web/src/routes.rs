@@ -330,9 +330,8 @@ async fn exchanges(
     let list: Vec<&str> = found.items.iter().map(|item| shared.feed.json(item)).collect();
     let (list, missed) = (list.join(","), found.missed);
     let open = shared.feed.open().unwrap_or_else(|| "null".to_owned());
-    let text = format!(
-        "{{\"exchanges\":[{list}],\"next\":{cursor},\"missed\":{missed},\"open\":{open}}}"
-    );
+    let text =
+        format!("{{\"exchanges\":[{list}],\"next\":{cursor},\"missed\":{missed},\"open\":{open}}}");
     Ok(([(header::CONTENT_TYPE, "application/json")], text).into_response())
 }
 
