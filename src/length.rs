@@ -47,6 +47,32 @@ impl FromStr for Size {
     }
 }
 
+/// Where a new file begins.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Limit {
+    /// At so many bytes.
+    Size(u64),
+    /// After so many nanoseconds.
+    Time(i64),
+}
+
+impl FromStr for Limit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // `100M` is a size; minutes are a small m.
+        if let Ok(Size(size)) = text.parse()
+            && size > 0
+        {
+            return Ok(Limit::Size(size));
+        }
+        match text.parse() {
+            Ok(Length(nanos)) if nanos > 0 => Ok(Limit::Time(nanos)),
+            _ => Err("write a size (500k, 100M, 2G) or a time (30m, 1h, 1d)".to_owned()),
+        }
+    }
+}
+
 /// `10s`, `1m30s`, `1.5h`: numbers with units, in nanoseconds.
 pub(crate) fn nanos(text: &str) -> Option<i64> {
     let mut nanos: i64 = 0;

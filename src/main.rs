@@ -5,7 +5,8 @@
 //!
 //! Exit codes: 0 done; 1 it failed; 2 the command line was wrong; 3 done, but parts of the input
 //! could not be read and were skipped; 4 `doctor` found something wrong. `grep` and `diff` have those of
-//! grep(1) and diff(1), `send` and `scan` have 4 (an error STATUS), 5 (no reply) and 6 (refused) too.
+//! grep(1) and diff(1), `send` and `scan` have 4 (an error STATUS), 5 (no reply) and 6 (refused) too;
+//! so have `trace gcode`, `flush` and `extra`, for what a printer says.
 
 #![allow(clippy::print_stderr)]
 
@@ -14,6 +15,7 @@ mod bus;
 mod changes;
 mod complaints;
 mod convert;
+mod ctl;
 mod decode;
 mod dialect;
 mod diff;
@@ -23,16 +25,21 @@ mod emulate;
 mod encode;
 mod exec;
 mod explain;
+mod extra;
+mod face;
 mod fault_args;
 mod filter;
+mod flush;
 mod formats;
 mod grep;
 mod input;
 mod length;
 mod output;
 mod ports;
+mod printer;
 mod progress;
 mod replay;
+mod runtime;
 mod scan;
 mod scene;
 mod send;
@@ -41,6 +48,7 @@ mod source;
 mod speak;
 mod stats;
 mod table;
+mod trace;
 mod unzip;
 mod view;
 mod watch;
@@ -99,6 +107,8 @@ enum Command {
     Ports(ports::Args),
     /// Be a bus without hardware: boxes and motors that answer, at pseudo-terminals or TCP
     Emulate(emulate::Args),
+    /// Look at a running emulator and change it: jam, cut, faults, scene, time
+    Ctl(ctl::Args),
     /// Count what captures hold: exchanges, errors, latencies, periods, noise, load
     Stats(stats::Args),
     /// Compare two captures: which exchanges, fields and timings differ
@@ -113,6 +123,12 @@ enum Command {
     Dialect(dialect::Args),
     /// Begin, check or learn a scene, from which a bus is emulated
     Scene(scene::Args),
+    /// Catch the method calls of a running host, and read such traces: trees, figures, lists
+    Trace(trace::Args),
+    /// Find out how much filament the printer flushes at each change
+    Flush(flush::Args),
+    /// Put the tracer into a printer's Klipper, or take it out
+    Extra(extra::Args),
     /// Unpack a batch of the pressure sensor's values (unzip_data)
     Unzip(unzip::UnzipArgs),
     /// Pack values as unzip_data expects them, in the fewest bytes
@@ -134,12 +150,16 @@ fn main() -> ExitCode {
         Command::Scene(args) => scene::run(&args),
         Command::Ports(args) => ports::run(&args),
         Command::Emulate(args) => emulate::run(&args),
+        Command::Ctl(args) => ctl::run(&args),
         Command::Stats(args) => stats::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Discover(args) => discover::run(&args),
         Command::Encode(args) => encode::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Dialect(args) => dialect::run(&args),
+        Command::Trace(args) => trace::run(&args),
+        Command::Flush(args) => flush::run(&args),
+        Command::Extra(args) => extra::run(&args),
         Command::Unzip(args) => unzip::unzip(&args),
         Command::Zip(args) => unzip::zip(&args),
     };

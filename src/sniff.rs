@@ -3,6 +3,7 @@
 mod core;
 mod keep;
 mod outlet;
+mod page;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use k485_sniffer::live::{Decoder, Queue, Reader};
 use self::core::{Core, End};
 use self::keep::KeepArgs;
 use self::outlet::{News, outlet};
+use self::page::PageArgs;
 use crate::baud::{self, Baud};
 use crate::bus::{self, LineArgs, PortWord};
 use crate::changes::Action;
@@ -50,6 +52,7 @@ Examples:
   k485 sniff --port a=/dev/ttyUSB0 --port b=tcp:printer:3333 --changes
   k485 sniff /dev/ttyUSB0 -w jam.pcapng --trigger 'status!=OK' --pre 30s --post 10s
   k485 sniff /dev/ttyUSB0 -F 'status!=OK' --exec mail --exec-arg -s --exec-arg CFS --exec-arg me
+  k485 sniff /dev/ttyUSB0 --page                    on a live page, read only
   k485 sniff captures/sample-load.hex --pace
 
 Exit codes: 0 done; 1 a port could not be opened, or not everything could be kept; 2 wrong command
@@ -80,6 +83,8 @@ pub(crate) struct Args {
     watch: WatchArgs,
     #[command(flatten)]
     keep: KeepArgs,
+    #[command(flatten)]
+    page: PageArgs,
 }
 
 /// A port that is heard, with its bus's name.
@@ -106,8 +111,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     // Before the first read: a capture must not start and then fail to be kept.
     let keeping = args.keep.begin(baud, ring, clock)?;
     told.iter().for_each(|what| eprintln!("{what}"));
-    let live = ears.iter().all(|ear| ear.link.is_live());
     let names: Vec<String> = ears.iter().map(|ear| ear.name.clone()).collect();
+    let page = args.page.open(&names, dialect)?.map(|(page, told)| {
+        eprintln!("k485: {told}");
+        page
+    });
+    let live = ears.iter().all(|ear| ear.link.is_live());
     let (title, several) = (names.join(" "), names.len() > 1);
     let mut watch = plan.open(Setting { title, several, live, clock, stop: Arc::clone(&stop) })?;
     let until = args.length.map(|Length(nanos)| Time(clock.now().0.saturating_add(nanos)));
@@ -130,6 +139,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         live,
         trigger,
         keeping,
+        page,
         outlet,
         until,
         status: None,
@@ -203,7 +213,7 @@ fn find_speed(
 }
 
 /// Ctrl-C and its like end it in order; a second one at once, for when the output is stuck.
-fn end_by_signal(stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
+pub(crate) fn end_by_signal(stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
     let flag = Arc::clone(stop);
     let handler = move || {
         if flag.swap(true, Ordering::SeqCst) {

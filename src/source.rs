@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
+use k485_trace::files::chosen;
+
 use crate::formats::From;
 
 /// How deep folders are looked into.
@@ -121,7 +123,9 @@ fn folder(
         let traces = entries.iter().filter(|(path, _)| is_jsonl(path) && path.is_file());
         let traces: Vec<PathBuf> = traces.map(|(path, _)| path.clone()).collect();
         if !traces.is_empty() {
-            sources.push(Source { path: path.to_owned(), kind: Kind::Traces(traces) });
+            // Which of them tell the same twice only their names say.
+            let kind = Kind::Traces(chosen(traces));
+            sources.push(Source { path: path.to_owned(), kind });
             return Ok(());
         }
     }

@@ -16,6 +16,7 @@ use k485_sniffer::trigger::Begin;
 
 use crate::output::{Color, Output};
 use text::Text;
+pub(crate) use text::style;
 
 /// How to show it.
 #[derive(Debug, Clone, Copy)]

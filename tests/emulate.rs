@@ -249,6 +249,29 @@ fn without_an_endpoint_it_is_in_the_users_folder() {
     assert!(fs::symlink_metadata(&link).is_err());
 }
 
+#[test]
+fn it_ends_with_its_stdin_if_it_is_told_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = link(&folder, "bus");
+    let mut told = command(&["--pty", &path, "--until-eof"]);
+    let mut emulator = Emulator::of(told.stdin(Stdio::piped()));
+    assert!(fs::symlink_metadata(&path).is_ok());
+    // What is written there is nothing to it.
+    let mut stdin = emulator.child.stdin.take().unwrap();
+    stdin.write_all(b"q\n\x04").unwrap();
+    let mut said = emulator.child.stderr.take().unwrap();
+    drop(stdin);
+    let mut rest = String::new();
+    said.read_to_string(&mut rest).unwrap();
+    assert!(emulator.child.wait().unwrap().success());
+    assert!(rest.contains("clients sent 0 bytes"), "{rest}");
+    assert!(fs::symlink_metadata(&path).is_err());
+    // Others do not look at theirs.
+    let deaf = Emulator::start(&["--pty", &path]);
+    assert!(fs::symlink_metadata(&path).is_ok());
+    deaf.end();
+}
+
 /// Waits until a file holds this.
 fn wait_for(path: &str, content: &str) {
     let until = Instant::now() + LONG;

@@ -5,6 +5,8 @@
 //! `transcripts` they are. Without it the tests report as ignored. `K485_LONG` plays all of them to
 //! their ends.
 
+#[path = "../emulator/tests/transcripts/client.rs"]
+mod client;
 #[path = "../emulator/tests/transcripts/judge.rs"]
 mod judge;
 #[path = "../emulator/tests/transcripts/player.rs"]
@@ -17,13 +19,13 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
-use std::time::Duration;
 
 use k485_emulator::hand::Hand;
-use k485_link::{Clock, Event, Hear, Link, Options, Serial};
+use k485_link::Clock;
 use k485_proto::record::Time;
 use libtest_mimic::{Arguments, Trial};
 
+use client::Client;
 use player::{Player, Tally, Wire};
 
 const VARIABLE: &str = "K485_CAPTURES";
@@ -40,9 +42,6 @@ const FILES: [(&str, i64); 6] = [
 
 /// What went wrong with the set-up.
 type Trouble = Box<dyn Error>;
-
-/// How often the toolhead sensor is looked at.
-const LOOK: Duration = Duration::from_millis(5);
 
 #[allow(clippy::print_stderr)]
 fn main() -> ExitCode {
@@ -71,8 +70,7 @@ fn main() -> ExitCode {
 /// `k485 emulate`, and its client.
 struct Emulated {
     child: Child,
-    clock: Clock,
-    port: Serial,
+    client: Client,
     toolhead: PathBuf,
     _folder: tempfile::TempDir,
 }
@@ -100,9 +98,8 @@ impl Emulated {
             bytes.try_into().ok()
         };
         let identities = devices.iter().filter_map(identity).collect();
-        let clock = Clock::new();
-        let port = Serial::open(&pty, &Options::default(), clock)?;
-        Ok((Emulated { child, clock, port, toolhead, _folder: folder }, identities))
+        let client = Client::open(&pty, Clock::new())?;
+        Ok((Emulated { child, client, toolhead, _folder: folder }, identities))
     }
 }
 
@@ -115,32 +112,19 @@ impl Drop for Emulated {
 
 impl Wire for Emulated {
     fn now(&self) -> Time {
-        self.clock.now()
+        self.client.now()
     }
 
     fn say(&mut self, bytes: &[u8]) -> Time {
-        self.port.send(bytes).expect("the pseudo-terminal is there")
+        self.client.say(bytes)
     }
 
     fn listen(&mut self, until: Time) -> Vec<(Time, Vec<u8>)> {
-        let seen = self.toolhead();
-        let mut buf = [0; 512];
-        loop {
-            let left = until.since(self.now()).max(0).unsigned_abs();
-            let timeout = Duration::from_nanos(left).min(LOOK);
-            match self.port.read(&mut buf, timeout).expect("the pseudo-terminal is there") {
-                Event::Bytes { n, time } => return vec![(time, buf[..n].to_vec())],
-                Event::Closed => panic!("k485 emulate has ended"),
-                Event::Idle => {}
-            }
-            if self.now() >= until || self.toolhead() != seen {
-                return Vec::new();
-            }
-        }
+        self.client.listen(until, || shows(&self.toolhead))
     }
 
     fn toolhead(&self) -> bool {
-        fs::read_to_string(&self.toolhead).is_ok_and(|text| text.trim() == "1")
+        shows(&self.toolhead)
     }
 
     fn act(&mut self, _: &Hand) -> bool {
@@ -154,6 +138,11 @@ impl Wire for Emulated {
     fn is_foreign(&self) -> bool {
         true
     }
+}
+
+/// What the toolhead sensor's file shows.
+fn shows(toolhead: &Path) -> bool {
+    fs::read_to_string(toolhead).is_ok_and(|text| text.trim() == "1")
 }
 
 fn play(path: &Path, limit: i64) -> Result<Tally, Trouble> {

@@ -66,6 +66,11 @@ impl Auto {
         }
     }
 
+    /// Everything is at rest again, on a bus that begins anew.
+    pub(crate) fn restart(&mut self) {
+        *self = Auto::new(self.config.clone());
+    }
+
     /// The bus carried these bytes, the last of them at `at`.
     pub fn heard(&mut self, mut bytes: &[u8], at: Time) {
         // After such a silence nothing continues a frame.

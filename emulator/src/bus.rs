@@ -110,6 +110,18 @@ pub struct Tally {
     pub collisions: u64,
 }
 
+/// What a bus begins anew with.
+pub struct Stage {
+    /// The world, at the bus's time.
+    pub world: World,
+    /// How the bus behaves; the speed is not taken.
+    pub config: BusConfig,
+    /// What happens later.
+    pub timeline: Option<(Timeline, &'static Dialect)>,
+    /// The faults at work.
+    pub faults: Faults,
+}
+
 /// A change of the toolhead's filament sensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Toolhead {
@@ -188,6 +200,11 @@ impl Bus {
         self.spoiled.as_ref().map(|spoiled| &spoiled.faults)
     }
 
+    /// The faults, to add some and take some away; `None` for a bus that was made without.
+    pub fn faults_mut(&mut self) -> Option<&mut Faults> {
+        self.spoiled.as_mut().map(|spoiled| &mut spoiled.faults)
+    }
+
     /// How it behaves.
     #[must_use]
     pub fn config(&self) -> &BusConfig {
@@ -252,6 +269,14 @@ impl Bus {
         for (who, bytes, at) in spoiled.pass(who, &bytes, self.now) {
             self.wire.talk(who, bytes, Time(at.0.saturating_add(wait)));
         }
+        self.befall();
+    }
+
+    /// What befell devices is carried out before they hear more.
+    fn befall(&mut self) {
+        for effect in self.spoiled.iter_mut().flat_map(|spoiled| spoiled.faults.effects()) {
+            self.world.befall(&effect);
+        }
     }
 
     /// When all that an endpoint has said will have been on the wire: who says more before then
@@ -259,6 +284,40 @@ impl Bus {
     #[must_use]
     pub fn busy(&self, endpoint: EndpointId) -> Option<Time> {
         self.wire.busy(Talker::Endpoint(endpoint))
+    }
+
+    /// How many bytes were said that have not been on the wire yet.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.wire.waiting()
+    }
+
+    /// Goes on until nobody waits for an answer any more and the wire is silent, but no further than
+    /// `most` ns: to an answer without a clock that would bring it.
+    pub fn settle(&mut self, most: i64) {
+        let end = Time(self.now.0.saturating_add(most));
+        while self.wire.waiting() > 0 || self.world.owes() {
+            let Some(due) = self.next_event().filter(|due| *due <= end) else { return };
+            // What is due now was done when it was reached.
+            self.advance(due.max(Time(self.now.0 + 1)));
+        }
+    }
+
+    /// Begins anew with another world; those who are connected stay. What was on the wire, and what
+    /// time and traffic would have brought, is gone. The speed stays as it is.
+    pub fn restage(&mut self, stage: Stage) {
+        let Stage { world, config, timeline, faults } = stage;
+        self.config = BusConfig { baud: self.config.baud, ..config };
+        self.wire = Wire::new((!self.config.fast).then_some(self.config.baud));
+        self.world = world;
+        self.story = timeline.map(|(timeline, dialect)| Story::new(timeline, dialect));
+        self.spoiled = Some(Spoiled::new(faults));
+        if let Some(auto) = &mut self.auto {
+            auto.restart();
+        }
+        self.world.advance(self.now);
+        self.collect();
+        self.advance(self.now);
     }
 
     /// Does what a hand does, at `at`.
@@ -317,11 +376,8 @@ impl Bus {
             for (who, bytes, at) in spoiled.advance(self.now) {
                 self.wire.talk(who, bytes, at);
             }
-            hands.extend(spoiled.hands(self.now, &self.world));
-            for (unit, until) in spoiled.busy() {
-                self.world.keep_busy(unit, until);
-            }
         }
+        self.befall();
         if let Some(auto) = &mut self.auto {
             hands.extend(auto.due(self.now, &self.world));
         }

@@ -36,6 +36,11 @@ pub trait Device {
     /// for hands.
     fn next_event(&self) -> Option<Time>;
 
+    /// Whether it is at work on an answer that somebody waits for.
+    fn owes(&self) -> bool {
+        false
+    }
+
     /// Takes what was said since the last call, in order of time.
     fn said(&mut self) -> Vec<Said>;
 }

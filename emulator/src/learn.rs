@@ -15,11 +15,12 @@ mod speeds;
 use std::collections::{BTreeMap, BTreeSet};
 
 use k485_proto::address::{Address, Class};
+use k485_proto::dialect::Dialect;
 use k485_proto::exchange::{Exchange, LatencySource, Outcome};
 use k485_proto::record::Time;
 
 use crate::hand::Hand;
-use crate::scene::{Event, Layout, Notes, When};
+use crate::scene::{Event, Firmware, Layout, Notes, When};
 use crate::table::{Length, Parsed};
 use facts::BoxFacts;
 use happened::Printer;
@@ -46,6 +47,18 @@ pub struct Learner {
     events: Vec<(Event, String)>,
     clock: Clock,
     exchanges: u64,
+    /// What the dialect says of the boxes, where it is not K2's.
+    firmware: Option<Firmware>,
+}
+
+/// Whose boxes a dialect is about.
+fn firmware(dialect: &'static Dialect) -> Option<Firmware> {
+    let mut bases = std::iter::successors(Some(dialect), |dialect| dialect.base);
+    bases.find_map(|dialect| match dialect.name {
+        "hi" => Some(Firmware::Hi),
+        "k1" => Some(Firmware::K1),
+        _ => None,
+    })
 }
 
 /// What is known of a motor.
@@ -143,6 +156,7 @@ impl Learner {
         if exchange.outcome == Outcome::Unsolicited {
             return;
         }
+        self.firmware = self.firmware.or_else(|| firmware(request.dialect));
         let frame = request.frame();
         let response = exchange.response.as_ref();
         let reply = response.map(|reply| (reply.frame().status().0, reply.frame().data().to_vec()));
@@ -235,7 +249,10 @@ impl Learner {
         let facts = self.boxes.entry(told.addr).or_default();
         facts.learn(told, self.clock.before, &mut happened);
         let (known, before) = (self.events.len(), self.clock.before);
-        happened::between(told, facts, &mut self.printer, before, known, &mut happened);
+        // A Hi's 05 is no buffer.
+        if self.firmware != Some(Firmware::Hi) || told.func != 0x05 {
+            happened::between(told, facts, &mut self.printer, before, known, &mut happened);
+        }
         facts.remember(told);
         // Events name boxes by their places: those that come in front may still be unknown, so the
         // places are set at the end.

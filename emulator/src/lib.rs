@@ -31,7 +31,7 @@ pub mod table;
 pub mod world;
 
 pub use auto::{Auto, AutoConfig};
-pub use bus::{Bus, BusConfig};
+pub use bus::{Bus, BusConfig, Stage};
 pub use hand::{Hand, HandError};
 pub use k485_link::Rng;
 pub use spool::{SpoolError, SpoolSpec};

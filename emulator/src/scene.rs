@@ -13,6 +13,7 @@ mod check;
 mod event;
 mod faults;
 mod parts;
+mod program;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,7 @@ pub use parts::{
     BeltScene, BoxScene, BusScene, ClimateScene, MotorScene, ParamScene, PrinterScene, SlotScene,
     SpoolScene,
 };
+pub use program::{hand_from_json, hand_schema};
 pub use schema::{json_schema, reference};
 pub use timeline::Timeline;
 pub use words::{

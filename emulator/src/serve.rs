@@ -18,27 +18,34 @@
 //! ```
 
 mod alarm;
+mod handle;
+mod pace;
 mod ports;
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::task::Poll;
 
 use k485_link::{Clock, GarblingPty, OpenError, Wires, memory};
+use k485_proto::record::Time;
 use tokio::io::unix::AsyncFd;
 use tokio::io::{DuplexStream, Interest};
 use tokio::net::TcpListener;
 use tokio::runtime;
-use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
-use tokio::sync::oneshot;
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::task::LocalSet;
 
 use crate::bus::{Bus, EndpointId, Tally};
-use crate::hand::{Hand, HandError};
-use crate::world::Picture;
 use alarm::Alarm;
-use ports::{Input, Mouth, Outlet};
+use handle::Command;
+use pace::Pace;
+use ports::{Input, Mouth, Outlet, Tty};
+
+pub use handle::{FaultState, Handle, Snapshot};
+pub use pace::Reading;
 
 /// Reads that wait for the bus.
 const WAITING: usize = 64;
@@ -46,6 +53,11 @@ const WAITING: usize = 64;
 const CLIENTS: usize = 64;
 /// Bytes of a stream inside the process that are sent and not read.
 const DUPLEX: usize = 64 * 1024;
+/// Bytes that were said and are not on the wire yet, as while the time stands still: who says more
+/// waits.
+const BACKLOG: usize = 64 * 1024;
+/// How far a request takes a virtual time on at most, in ns: longer than any motion of a box.
+const LONGEST: i64 = 30 * 60 * Time::SECOND;
 
 /// A port that an endpoint will be made of.
 enum Port {
@@ -54,13 +66,7 @@ enum Port {
     Serial(OwnedFd),
     Duplex(DuplexStream),
     Tap(memory::End),
-}
-
-/// What the server is told from other threads.
-enum Command {
-    Act(Hand, oneshot::Sender<Result<(), HandError>>),
-    Look(oneshot::Sender<Picture>),
-    Stop,
+    Listener(OnHeard),
 }
 
 /// Why a server ended before it was told to.
@@ -84,51 +90,16 @@ pub enum ServeError {
     },
 }
 
-/// Speaks to a server from another thread. Its calls wait for the server, a moment as a rule, and
-/// give `None` when it has ended.
-#[derive(Debug, Clone)]
-pub struct Handle(UnboundedSender<Command>);
-
-impl std::fmt::Debug for Command {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Command::Act(..) => "Act",
-            Command::Look(_) => "Look",
-            Command::Stop => "Stop",
-        })
-    }
-}
-
-impl Handle {
-    /// Does what a hand does, now.
-    #[must_use]
-    pub fn act(&self, hand: Hand) -> Option<Result<(), HandError>> {
-        let (sender, receiver) = oneshot::channel();
-        self.0.send(Command::Act(hand, sender)).ok()?;
-        receiver.blocking_recv().ok()
-    }
-
-    /// How everything is, now.
-    #[must_use]
-    pub fn picture(&self) -> Option<Picture> {
-        let (sender, receiver) = oneshot::channel();
-        self.0.send(Command::Look(sender)).ok()?;
-        receiver.blocking_recv().ok()
-    }
-
-    /// Ends the server.
-    pub fn stop(&self) {
-        let _ = self.0.send(Command::Stop);
-    }
-}
-
 /// Whoever is told what the toolhead's filament sensor shows.
 type OnToolhead = Box<dyn FnMut(bool)>;
+/// Whoever is told what was on the bus.
+type OnHeard = Box<dyn FnMut(&[u8], Time)>;
 
 /// A bus in real time.
 pub struct Server {
     bus: Bus,
     clock: Clock,
+    pace: Pace,
     ports: Vec<(String, Port)>,
     commands: UnboundedReceiver<Command>,
     handle: Handle,
@@ -141,7 +112,9 @@ struct Running {
     outlets: Vec<Option<(String, Outlet)>>,
     clients: usize,
     clock: Clock,
+    pace: Pace,
     byte: i64,
+    buf: Vec<u8>,
 }
 
 impl Server {
@@ -150,7 +123,9 @@ impl Server {
     pub fn new(bus: Bus, clock: Clock) -> Server {
         let (sender, commands) = mpsc::unbounded_channel();
         let (ports, on_toolhead) = (Vec::new(), Vec::new());
-        Server { bus, clock, ports, commands, handle: Handle(sender), on_toolhead }
+        let pace = Pace::new(clock);
+        let handle = Handle::new(sender, pace.clone());
+        Server { bus, clock, pace, ports, commands, handle, on_toolhead }
     }
 
     /// Adds a pseudo-terminal, with a link file where one is given (see [`k485_link::Pty`] for its
@@ -208,6 +183,20 @@ impl Server {
         far
     }
 
+    /// Calls this with all that is on the bus and the time of its last byte, on the server's thread,
+    /// which it must not hold up.
+    pub fn on_heard(&mut self, call: impl FnMut(&[u8], Time) + 'static) {
+        self.ports.push(("listener".to_owned(), Port::Listener(Box::new(call))));
+    }
+
+    /// The bus's time stands still from now on, but for steps ([`Handle::step`]) and for requests:
+    /// each takes it on to its answer, which so comes at once, however long the device works on it.
+    /// To be called before the server runs: its time begins then, so that the same requests and steps
+    /// meet the same times.
+    pub fn set_virtual(&mut self) {
+        self.pace.set_virtual(self.bus.now());
+    }
+
     /// Calls this now and whenever the toolhead's filament sensor changes, on the server's thread,
     /// which it must not hold up.
     pub fn on_toolhead(&mut self, mut call: impl FnMut(bool) + 'static) {
@@ -255,24 +244,42 @@ impl Server {
         let (inputs, mut heard) = mpsc::channel(WAITING);
         let config = self.bus.config();
         let byte = if config.fast { 0 } else { 10_000_000_000 / i64::from(config.baud.max(1)) };
-        let (outlets, clock) = (Vec::new(), self.clock);
-        let mut running = Running { inputs, outlets, clients: 0, clock, byte };
+        let (outlets, clock, pace) = (Vec::new(), self.clock, self.pace.clone());
+        let buf = vec![0; ports::CHUNK * 10];
+        let mut running = Running { inputs, outlets, clients: 0, clock, pace, byte, buf };
         for (name, port) in std::mem::take(&mut self.ports) {
             running.open(name, port, &mut self.bus)?;
         }
         loop {
-            self.bus.advance(self.clock.now());
+            self.bus.advance(self.pace.now());
             self.hand_out(&mut running);
+            let due = self.bus.next_event().and_then(|due| self.pace.real(due));
+            let due = [due, running.held_until()].into_iter().flatten().min();
+            let crowded = self.bus.waiting() > BACKLOG;
             tokio::select! {
                 biased;
-                Some(command) = self.commands.recv() => {
-                    if self.obey(command) {
-                        return Ok(());
-                    }
+                Some(command) = self.commands.recv() => match command {
+                    Command::Stop => return Ok(()),
+                    Command::Do(call) => call(self),
+                },
+                Some(input) = heard.recv(), if !crowded => {
+                    running.take(input, &mut self.bus)?;
+                    self.settle();
                 }
-                Some(input) = heard.recv() => running.take(input, &mut self.bus)?,
-                woken = alarm.wait(self.bus.next_event()) => woken.map_err(system("wait"))?,
+                (endpoint, read) = running.hear(), if !crowded => {
+                    running.took(endpoint, read, &mut self.bus)?;
+                    self.settle();
+                }
+                woken = alarm.wait(due) => woken.map_err(system("wait"))?,
             }
+        }
+    }
+
+    /// Takes virtual time on to the answers.
+    fn settle(&mut self) {
+        if self.pace.is_virtual() {
+            self.bus.settle(LONGEST);
+            self.pace.jump(self.bus.now());
         }
     }
 
@@ -280,31 +287,19 @@ impl Server {
     fn hand_out(&mut self, running: &mut Running) {
         for heard in self.bus.heard() {
             if let Some(Some((_, outlet))) = running.outlets.get_mut(heard.endpoint.0) {
-                outlet.say(&heard.bytes);
+                outlet.say(&heard.bytes, heard.at);
             }
         }
         for change in self.bus.toolhead_changes() {
             self.on_toolhead.iter_mut().for_each(|call| call(change.filament));
         }
     }
-
-    /// Whether that was the end.
-    fn obey(&mut self, command: Command) -> bool {
-        // Who asked may be gone by now.
-        match command {
-            Command::Act(hand, reply) => {
-                drop(reply.send(self.bus.act(&hand, self.clock.now())));
-            }
-            Command::Look(reply) => drop(reply.send(self.bus.world().state())),
-            Command::Stop => return true,
-        }
-        false
-    }
 }
 
 impl Running {
     fn mouth(&self, endpoint: EndpointId) -> Mouth {
-        Mouth { endpoint, inputs: self.inputs.clone(), clock: self.clock, byte: self.byte }
+        let (inputs, pace) = (self.inputs.clone(), self.pace.clone());
+        Mouth { endpoint, inputs, clock: self.clock, pace, byte: self.byte }
     }
 
     fn open(&mut self, name: String, port: Port, bus: &mut Bus) -> Result<(), ServeError> {
@@ -314,12 +309,16 @@ impl Running {
             return Ok(());
         }
         let endpoint = bus.connect();
-        let mouth = self.mouth(endpoint);
         let outlet = match port {
-            Port::Pty(pty) => ports::pty(pty, mouth).map_err(system("watch a pseudo-terminal"))?,
-            Port::Serial(fd) => ports::serial(fd, mouth).map_err(system("watch a serial port"))?,
-            Port::Duplex(stream) => ports::duplex(stream, mouth),
+            Port::Pty(pty) => {
+                Outlet::Tty(Tty::pty(pty).map_err(system("watch a pseudo-terminal"))?)
+            }
+            Port::Serial(fd) => {
+                Outlet::Tty(Tty::serial(fd).map_err(system("watch a serial port"))?)
+            }
+            Port::Duplex(stream) => ports::duplex(stream, self.mouth(endpoint)),
             Port::Tap(end) => Outlet::Tap(end),
+            Port::Listener(call) => Outlet::Listener(call),
             Port::Tcp(_) => return Ok(()),
         };
         self.put(endpoint, name, outlet);
@@ -333,9 +332,49 @@ impl Running {
         self.outlets[endpoint.0] = Some((name, outlet));
     }
 
+    /// Waits until somebody says something at a terminal: where, and how many bytes of the buffer
+    /// it is.
+    async fn hear(&mut self) -> (EndpointId, io::Result<usize>) {
+        let (now, byte) = (self.clock.now(), self.pace.stretch(self.byte));
+        poll_fn(|context| {
+            for (place, outlet) in self.outlets.iter_mut().enumerate() {
+                let Some((_, Outlet::Tty(tty))) = outlet else { continue };
+                if let Poll::Ready(read) = tty.poll_hear(context, &mut self.buf, now, byte) {
+                    return Poll::Ready((EndpointId(place), read));
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// When the first terminal is to be read again whose talker was too fast.
+    fn held_until(&self) -> Option<Time> {
+        let now = self.clock.now();
+        let ttys = self.outlets.iter().filter_map(|outlet| match outlet {
+            Some((_, Outlet::Tty(tty))) => tty.held_until(now),
+            _ => None,
+        });
+        ttys.min()
+    }
+
+    /// Somebody said so many bytes of the buffer at a terminal, or it failed.
+    fn took(
+        &mut self,
+        endpoint: EndpointId,
+        read: io::Result<usize>,
+        bus: &mut Bus,
+    ) -> Result<(), ServeError> {
+        match read {
+            Ok(n) => bus.say(endpoint, &self.buf[..n], self.pace.now()),
+            Err(error) => return self.take(Input::Left { endpoint, why: Some(error) }, bus),
+        }
+        Ok(())
+    }
+
     fn take(&mut self, input: Input, bus: &mut Bus) -> Result<(), ServeError> {
         match input {
-            Input::Bytes { endpoint, bytes, at } => bus.say(endpoint, &bytes, at),
+            Input::Bytes { endpoint, bytes, at } => bus.say(endpoint, &bytes, self.pace.at(at)),
             // One more than there may be is hung up on.
             Input::Joined(_) if self.clients >= CLIENTS => {}
             Input::Joined(stream) => {

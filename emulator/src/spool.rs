@@ -1,22 +1,9 @@
 //! A spool as people describe it, and the tag that such a spool has.
 
-use k485_proto::material::{Colour, MaterialCode, TagRecord};
+use k485_proto::material::{Colour, MATERIALS, MaterialCode, TagRecord};
 use serde::{Deserialize, Serialize};
 
 use crate::plant::Spool;
-
-/// Materials by name, as the tags' material field holds them. Source: lists that tag writers of the
-/// community share; of these only `000001` was seen in a printer.
-const MATERIALS: [(&str, &str); 8] = [
-    ("PLA", "000001"),
-    ("SILK", "000002"),
-    ("PETG", "000003"),
-    ("ABS", "000004"),
-    ("TPU", "000005"),
-    ("PLA-CF", "000006"),
-    ("ASA", "000007"),
-    ("PA", "000008"),
-];
 
 /// A spool: `{ material = "PLA", colour = "ff0000", length = 250000.0 }`.
 ///

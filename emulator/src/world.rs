@@ -4,6 +4,7 @@
 //! without I/O and without a clock: whoever drives it advances it to [`World::next_event`], or as
 //! far as the time has come.
 
+mod mishaps;
 mod picture;
 
 use k485_proto::address::Address;
@@ -19,8 +20,12 @@ use crate::device::rack::RackDevice;
 use crate::device::{Device, Said, advance_all};
 use crate::hand::{Buffer, Hand, HandError, Part, Sensor, Shows};
 use crate::plant::{Plant, Port, SensorFault, Spool};
+use mishaps::Mishaps;
 
-pub use picture::{BoxPicture, BufferPicture, Picture, SlotPicture};
+pub use picture::{
+    BoxPicture, BufferPicture, DevicePicture, DrivePicture, GeometryPicture, KeyPicture, Picture,
+    SlotPicture, SpoolPicture, TroublePicture,
+};
 
 /// A device of a world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -69,21 +74,29 @@ pub struct World {
     extrusion: Option<Time>,
     /// What the toolhead's sensor shows, whatever is there.
     toolhead: Option<bool>,
+    /// Whether the boxes have looked at what is there.
+    begun: bool,
+    mishaps: Mishaps,
 }
 
 impl World {
-    /// A world with these boxes, without filament. The seed is for all of their chance. Each
-    /// [`BoxConfig::unit`] is set to the box's place.
+    /// A world with these boxes, without filament, all switched on now. The seed is for all of their
+    /// chance. Each [`BoxConfig::unit`] is set to the box's place.
+    ///
+    /// What hands do ([`World::act`]) before the world is first advanced, or hears something, the boxes
+    /// find at their start: they preload only filament that is put in later.
     #[must_use]
     pub fn new(now: Time, boxes: Vec<BoxConfig>, seed: u64) -> World {
         let mut rng = Rng::new(seed);
         let plant = Plant::new(now, boxes.len());
         let place = |(unit, config): (usize, BoxConfig)| {
-            let device = Box::new(BoxDevice::new(BoxConfig { unit, ..config }, rng.next_u64()));
+            let config = BoxConfig { unit, power_on: now, ..config };
+            let device = Box::new(BoxDevice::new(config, rng.next_u64()));
             Player::Box { device, unit, plugged: true }
         };
         let players = boxes.into_iter().enumerate().map(place).collect();
-        World { now, plant, players, rng, extrusion: None, toolhead: None }
+        let mishaps = Mishaps::default();
+        World { now, plant, players, rng, extrusion: None, toolhead: None, begun: false, mishaps }
     }
 
     /// Adds a motor.
@@ -166,7 +179,11 @@ impl World {
     pub fn heard_by(&mut self, bytes: &[u8], at: Time, who: impl Fn(DeviceId) -> bool) {
         self.advance(at);
         for (place, player) in self.players.iter_mut().enumerate() {
-            if let Some(device) = player.live_mut().filter(|_| who(DeviceId(place))) {
+            let id = DeviceId(place);
+            if !who(id) || self.mishaps.keeps(id, bytes, self.now) {
+                continue;
+            }
+            if let Some(device) = player.live_mut() {
                 device.heard(bytes, self.now, &mut self.plant);
             }
         }
@@ -174,11 +191,19 @@ impl World {
 
     /// Does all that is due until `to`. An earlier time is taken for the latest.
     pub fn advance(&mut self, to: Time) {
+        self.begun = true;
         let to = to.max(self.now);
-        while let Some(end) = self.extrusion.filter(|end| *end <= to) {
+        loop {
+            let ends = [self.extrusion, self.mishaps.next_event()];
+            let Some(end) = ends.into_iter().flatten().min().filter(|end| *end <= to) else {
+                break;
+            };
             self.run(end);
-            self.extrusion = None;
-            self.plant.printer_mut().speed = 0.0;
+            if self.extrusion.is_some_and(|end| end <= self.now) {
+                self.extrusion = None;
+                self.plant.printer_mut().speed = 0.0;
+            }
+            self.catch_up();
         }
         self.run(to);
     }
@@ -194,7 +219,14 @@ impl World {
     #[must_use]
     pub fn next_event(&self) -> Option<Time> {
         let devices = self.players.iter().filter_map(Player::live);
-        devices.filter_map(Device::next_event).chain(self.extrusion).min()
+        let beside = [self.extrusion, self.mishaps.next_event()];
+        devices.filter_map(Device::next_event).chain(beside.into_iter().flatten()).min()
+    }
+
+    /// Whether some device is at work on an answer that somebody waits for.
+    #[must_use]
+    pub fn owes(&self) -> bool {
+        self.players.iter().filter_map(Player::live).any(Device::owes)
     }
 
     /// Takes what the devices said since the last call, in order of time.
@@ -202,8 +234,11 @@ impl World {
         let mut all = Vec::new();
         for (place, player) in self.players.iter_mut().enumerate() {
             let said = player.live_mut().map(Device::said).unwrap_or_default();
-            all.extend(said.into_iter().map(|said| (DeviceId(place), said)));
+            let id = DeviceId(place);
+            let said = said.into_iter().filter(|said| !self.mishaps.mutes(id, said.at));
+            all.extend(said.map(|said| (id, said)));
         }
+        self.mishaps.forget(self.now);
         all.sort_by_key(|(_, said)| said.at);
         all
     }
@@ -215,7 +250,9 @@ impl World {
     /// It cannot be done; nothing has changed then.
     pub fn act(&mut self, hand: &Hand) -> Result<(), HandError> {
         self.apply(hand)?;
-        self.run(self.now);
+        if self.begun {
+            self.run(self.now);
+        }
         Ok(())
     }
 
@@ -415,13 +452,6 @@ impl World {
             self.plant.path_mut(unit).stop();
         }
         Ok(())
-    }
-
-    /// A box, by its place, is at work until then: it reads what it hears only when it is done.
-    pub(crate) fn keep_busy(&mut self, unit: usize, until: Time) {
-        if let (Some((device, _)), _) = self.box_of(unit) {
-            device.keep_busy(until);
-        }
     }
 
     fn box_of(&mut self, unit: usize) -> (Option<(&mut BoxDevice, bool)>, &mut Plant) {

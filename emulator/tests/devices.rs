@@ -5,10 +5,12 @@ use k485_emulator::device::motor::{MotorConfig, MotorDevice};
 use k485_emulator::device::rack::RackDevice;
 use k485_emulator::device::{Device, Said};
 use k485_emulator::plant::Plant;
+use k485_proto::address::Address;
 use k485_proto::frame::Frame;
 use k485_proto::message::kind::hex_bytes;
 use k485_proto::message::motors::{Errors, Warnings};
 use k485_proto::record::Time;
+use k485_proto::status::Status;
 use proptest::prelude::*;
 
 fn ms(ms: i64) -> Time {
@@ -55,6 +57,21 @@ fn a_motor_answers_all_that_its_host_asks() {
     assert_eq!(ask("f78104000f009b"), "010203040100010001000100");
     assert_eq!(ask("f7810400070134"), "");
     assert_eq!(motor.stall_mode(), 2);
+}
+
+#[test]
+fn parameters_nobody_set_are_the_vendors_defaults() {
+    let read = |address: u8| {
+        let address = Address(address);
+        let mut motor = MotorDevice::new(MotorConfig { address, ..MotorConfig::default() });
+        let frame = Frame::to_vec(address, Status::OK, 0x06, &[2, 0x46]).unwrap();
+        let mut plant = Plant::new(Time(0), 0);
+        motor.heard(&frame, ms(0), &mut plant);
+        Frame::from_bytes(&motor.said()[0].bytes).unwrap().data().to_vec()
+    };
+    // The position loop's gain is another one on x.
+    assert_eq!(read(0x81), 100.0_f32.to_le_bytes());
+    assert_eq!(read(0x83), 300.0_f32.to_le_bytes());
 }
 
 #[test]

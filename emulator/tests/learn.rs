@@ -3,7 +3,9 @@
 use k485_emulator::learn::Learner;
 use k485_emulator::scene::Scene;
 use k485_proto::address::Address;
-use k485_proto::dialect::K2;
+use k485_proto::dialect::hi::HI;
+use k485_proto::dialect::k1::K1;
+use k485_proto::dialect::{Dialect, K2};
 use k485_proto::exchange::{Exchange, Pairer, Seen};
 use k485_proto::frame::Frame;
 use k485_proto::record::{Direction, Origin, Record, Time, Verdict};
@@ -26,8 +28,11 @@ fn record((addr, status, func, data): &Said, dir: Direction, time: Option<i64>) 
 }
 
 /// Exchanges of requests and replies, with their times where there are any.
-fn exchanges(said: &[(Said, Option<Said>, Option<i64>)]) -> Vec<Exchange> {
-    let mut pairer = Pairer::new();
+fn exchanges(
+    dialect: &'static Dialect,
+    said: &[(Said, Option<Said>, Option<i64>)],
+) -> Vec<Exchange> {
+    let mut pairer = Pairer::with_dialect(dialect);
     for (request, reply, time) in said {
         pairer.push(record(request, Direction::Request, *time));
         if let Some(reply) = reply {
@@ -45,8 +50,12 @@ fn exchanges(said: &[(Said, Option<Said>, Option<i64>)]) -> Vec<Exchange> {
 }
 
 fn learn(said: &[(Said, Option<Said>, Option<i64>)]) -> String {
+    learn_in(&K2, said)
+}
+
+fn learn_in(dialect: &'static Dialect, said: &[(Said, Option<Said>, Option<i64>)]) -> String {
     let mut learner = Learner::new();
-    exchanges(said).iter().for_each(|exchange| learner.push(exchange));
+    exchanges(dialect, said).iter().for_each(|exchange| learner.push(exchange));
     learner.finish().to_toml()
 }
 
@@ -56,6 +65,48 @@ fn scene(text: &str) -> Scene {
 
 fn ask(addr: u8, func: u8, data: &[u8]) -> Said {
     (addr, if func >= 0xa0 { 0 } else { 0xff }, func, data.to_vec())
+}
+
+#[test]
+fn the_dialect_says_whose_box_it_is() {
+    let s = |n: i64| Some(n * Time::SECOND);
+    let version = |text: &str| (1, 0, 0x14, format!("{text}10000843215B625AHSC").into_bytes());
+    let said = |text: &str| {
+        [
+            (ask(1, 0x14, &[]), Some(version(text)), s(0)),
+            (ask(1, 0x05, &[]), Some((1, 0, 0x05, vec![1])), s(1)),
+            (ask(1, 0x05, &[]), Some((1, 0, 0x05, vec![0])), s(2)),
+        ]
+    };
+    for (dialect, version, firmware, own) in [
+        (&K2, "113", "1.1.3", None),
+        (&K2, "110", "1.1.0", None),
+        (&K1, "110", "k1", None),
+        (&HI, "113", "hi", None),
+        (&HI, "120", "hi", Some("120")),
+    ] {
+        let text = learn_in(dialect, &said(version));
+        let scene = scene(&text);
+        let one = &scene.layout.boxes[0];
+        assert_eq!(one.firmware.0.to_string(), firmware, "{text}");
+        assert_eq!(one.version.as_ref().map(|version| version.0.to_string()).as_deref(), own);
+        // What is no buffer on a Hi lets no extruder turn.
+        assert_eq!(scene.layout.events.0.is_empty(), firmware == "hi", "{text}");
+    }
+}
+
+#[test]
+fn what_was_fed_was_there() {
+    let s = |n: i64| Some(n * Time::SECOND);
+    let text = learn(&[
+        (ask(1, 0x10, &[4, 0, 0]), Some((1, 0, 0x10, vec![0])), s(0)),
+        (ask(1, 0x08, &[1]), Some((1, 0, 0x08, vec![4])), s(1)),
+        (ask(2, 0x10, &[1, 0, 0]), Some((2, 8, 0x10, vec![4])), s(2)),
+    ]);
+    let scene = scene(&text);
+    let filled = |n: usize| scene.layout.boxes[n].slots().map(|slot| slot.is_some());
+    assert_eq!(filled(0), [false, false, true, false], "{text}");
+    assert_eq!(filled(1), [false; 4], "it had none: {text}");
 }
 
 #[test]
@@ -127,7 +178,7 @@ proptest! {
 
     #[test]
     fn anything_recorded_makes_a_scene(said in prop::collection::vec(said(), 0..60), half in 0..60_usize) {
-        let all = exchanges(&said);
+        let all = exchanges(&K2, &said);
         let mut learner = Learner::new();
         for (n, exchange) in all.iter().enumerate() {
             if n == half {

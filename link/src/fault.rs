@@ -266,8 +266,9 @@ pub enum Befalls {
         /// In nanoseconds.
         ns: i64,
     },
-    /// It neither hears nor says anything. [`Faults`] holds back what names its address; only what
-    /// is said to everyone has to be kept from it by whoever has the device.
+    /// It neither hears nor says anything. [`Faults`] holds back what names its address, which is all
+    /// that can be done between others; whoever has the device keeps everything from it
+    /// ([`Faults::with_devices`]).
     Offline {
         /// In nanoseconds.
         ns: i64,

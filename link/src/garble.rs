@@ -182,13 +182,13 @@ impl Write for GarblingPty {
 /// itself loses the rest.
 impl Read for GarblingPty {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        // A faster receiver makes more bytes of them, ten at most of each.
+        let most = (buf.len() / 10).max(1);
+        let n = self.pty.read(&mut buf[..most])?;
         let client = self.pty.baud()?;
         if client != self.from_client.from_baud() {
             self.from_client = self.wires.line(client, self.from_client.to_baud());
         }
-        // A faster receiver makes more bytes of them, ten at most of each.
-        let most = (buf.len() / 10).max(1);
-        let n = self.pty.read(&mut buf[..most])?;
         let mut heard = Vec::new();
         self.from_client.idle(SETTLE, &mut heard);
         self.from_client.bytes(&buf[..n], &mut heard);

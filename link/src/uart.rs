@@ -139,6 +139,15 @@ impl Line {
     /// The receiver may be in the middle of a byte when the last one is sent: [`idle`](Line::idle)
     /// lets it come to its end.
     pub fn bytes(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        if self.from == self.to && !self.inverted && self.receiver == Receiver::Ready {
+            // It looks at the middle of each bit: it reads what was sent, and is ready again.
+            return out.extend_from_slice(bytes);
+        }
+        self.bits(bytes, out);
+    }
+
+    /// The same, bit by bit.
+    fn bits(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         let bit = SECOND / u64::from(self.from);
         for byte in bytes {
             // Start bit, data bits, stop bit, the first in the lowest place.
@@ -322,6 +331,29 @@ mod tests {
         line.level(true, bit, &mut out);
         line.bytes(&[0x42], &mut out);
         assert_eq!(out, [0b10, 0x42]);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_handed_on_whole_is_what_the_bits_make(
+            speeds in (1..=4_000_000_u32, 1..=4_000_000_u32, any::<bool>()),
+            swapped in any::<bool>(),
+            talks in proptest::collection::vec((proptest::collection::vec(any::<u8>(), 0..20), 0..300_u64), 1..6),
+        ) {
+            let (from, to) = (speeds.0, if speeds.2 { speeds.0 } else { speeds.1 });
+            let mut whole = if swapped { Line::swapped(from, to) } else { Line::new(from, to) };
+            let mut bits = whole.clone();
+            let (mut wholes, mut all) = (Vec::new(), Vec::new());
+            for (bytes, idle) in talks {
+                whole.bytes(&bytes, &mut wholes);
+                bits.bits(&bytes, &mut all);
+                prop_assert_eq!(&whole.receiver, &bits.receiver);
+                whole.idle(Duration::from_micros(idle), &mut wholes);
+                bits.idle(Duration::from_micros(idle), &mut all);
+            }
+            prop_assert_eq!(wholes, all);
+            prop_assert_eq!((whole.receiver, whole.errors()), (bits.receiver, bits.errors()));
+        }
     }
 
     #[test]

@@ -53,6 +53,25 @@ impl serde::Serialize for MaterialCode {
     }
 }
 
+/// Materials by name, as the tags' material field holds them. Source: lists that tag writers of the
+/// community share; of these only `000001` was seen in a printer.
+pub static MATERIALS: [(&str, &str); 8] = [
+    ("PLA", "000001"),
+    ("SILK", "000002"),
+    ("PETG", "000003"),
+    ("ABS", "000004"),
+    ("TPU", "000005"),
+    ("PLA-CF", "000006"),
+    ("ASA", "000007"),
+    ("PA", "000008"),
+];
+
+/// The name of a material, where its code has one.
+#[must_use]
+pub fn name(code: &str) -> Option<&'static str> {
+    MATERIALS.iter().find(|(_, own)| *own == code).map(|(name, _)| *name)
+}
+
 /// A text that is no material code.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("no material code: {0:?}; write six characters such as 011002")]

@@ -437,7 +437,7 @@ fn abandon(open: &Open) {
 
 /// A file that reaches a limit of its size (`ulimit -f`) is an error like others, and does not kill
 /// the program.
-fn survive_size_limits() {
+pub fn survive_size_limits() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         // Where it cannot be done, only such a limit kills.

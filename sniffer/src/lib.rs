@@ -14,6 +14,7 @@
 //! - [`fold`]: steady polling told in one line;
 //! - [`trigger`]: only what is around a match, before and after it;
 //! - [`changes`]: one row a request, and which of its fields change;
+//! - [`portrait`]: what a bus looks like, as far as its frames tell;
 //! - [`replay`]: a capture played again, as the host or as the devices.
 //!
 //! A reader is an iterator over records and complaints in the order of its source. It holds a
@@ -31,6 +32,7 @@ pub mod format;
 pub mod framer;
 pub mod keep;
 pub mod live;
+pub mod portrait;
 pub mod replay;
 pub mod speak;
 pub mod stats;

@@ -1,10 +1,8 @@
 //! Where an emulated bus can be reached.
 
 use std::fmt;
-use std::fs::{self, DirBuilder};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -17,6 +15,8 @@ use k485_proto::direction;
 use k485_proto::record::Direction;
 use serde::Serialize;
 
+use crate::runtime;
+
 /// The default link file's name.
 const NAME: &str = "k485";
 /// How long a serial port is listened to before devices are played there.
@@ -25,7 +25,7 @@ const LISTEN: Duration = Duration::from_secs(10);
 const WAIT: Duration = Duration::from_millis(200);
 
 /// An endpoint, as the first line on stdout tells it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub(super) enum Told {
     /// A pseudo-terminal.
@@ -70,7 +70,7 @@ impl Endpoints<'_> {
         let mut told = Vec::new();
         let mut links = self.pty.to_vec();
         if links.is_empty() && self.tcp.is_empty() && self.serial.is_empty() {
-            links.push(runtime_folder()?.join(NAME));
+            links.push(runtime::folder()?.join(NAME));
         }
         for link in links {
             let path = server.add_pty(Some(&link))?;
@@ -87,31 +87,6 @@ impl Endpoints<'_> {
         }
         Ok(told)
     }
-}
-
-/// A folder that is the user's alone.
-fn runtime_folder() -> anyhow::Result<PathBuf> {
-    if let Some(folder) = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from)
-        && folder.is_dir()
-    {
-        return Ok(folder);
-    }
-    let user = rustix::process::getuid().as_raw();
-    let folder = std::env::temp_dir().join(format!("k485-{user}"));
-    match DirBuilder::new().mode(0o700).create(&folder) {
-        Ok(()) => return Ok(folder),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(error).with_context(|| folder.display().to_string()),
-    }
-    // Anybody can make folders in /tmp, links too.
-    let meta = fs::symlink_metadata(&folder).with_context(|| folder.display().to_string())?;
-    if !meta.is_dir() || meta.uid() != user || meta.mode() & 0o077 != 0 {
-        bail!(
-            "{}: is not a folder of yours alone; remove it, or name a place with --pty",
-            folder.display()
-        );
-    }
-    Ok(folder)
 }
 
 /// Opens serial ports to play these addresses there, unless one of them answers already: then the

@@ -1,7 +1,7 @@
 //! What is on an emulated bus, from the command line.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use k485_emulator::device::boxes::BoxConfig;
@@ -68,6 +68,26 @@ impl SetupArgs {
         SetupArgs { scene: Some(scene), ..SetupArgs::default() }
     }
 
+    /// The same with this seed, so that what begins anew begins alike; a scene's own stays its own.
+    pub(crate) fn with_seed(&self, seed: u64) -> SetupArgs {
+        let seed = if self.scene.is_some() { self.seed } else { Some(seed) };
+        SetupArgs { seed, ..self.clone() }
+    }
+
+    /// Where the scene is from.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.scene.as_deref()
+    }
+
+    /// The setup of a scene that somebody wrote; all that is wrong with it is in the error.
+    pub(crate) fn with_text(&self, text: &str) -> anyhow::Result<Setup> {
+        let scene = Scene::from_toml(text, &K2).map_err(|errors| {
+            let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            anyhow::anyhow!("the scene: {}", lines.join("\n"))
+        })?;
+        Ok(Setup { seed: scene.layout.seed, scene: Some(scene), boxes: self.boxes })
+    }
+
     /// Reads the scene, where there is one.
     pub(crate) fn read(&self) -> anyhow::Result<Setup> {
         let mut scene = self.scene.as_deref().map(|path| scene::load(path, &K2)).transpose()?;
@@ -89,7 +109,8 @@ impl Setup {
             return Ok(scene.build(now));
         }
         let seed = self.seed;
-        let mut world = World::new(now, (1..=self.boxes).map(config).collect(), seed);
+        let mut world =
+            World::new(now, (1..=self.boxes).map(|number| config(number, now)).collect(), seed);
         for address in 0x81..=0x84 {
             let address = Address(address);
             world.add_motor(MotorConfig { address, ..MotorConfig::default() });
@@ -109,11 +130,12 @@ impl Setup {
     }
 }
 
-/// Box `number`, with an identity and a serial number of its own.
-fn config(number: u8) -> BoxConfig {
+/// Box `number`, with an identity and a serial number of its own, switched on now.
+fn config(number: u8, now: Time) -> BoxConfig {
     let mut uniid = BoxConfig::default().uniid;
     uniid[11] = uniid[11].wrapping_add(number);
-    BoxConfig { uniid, serial: format!("10000000000000000A{number}"), ..BoxConfig::default() }
+    let serial = format!("10000000000000000A{number}");
+    BoxConfig { power_on: now, uniid, serial, ..BoxConfig::default() }
 }
 
 /// A seed that is another one each time.

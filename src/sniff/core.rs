@@ -13,6 +13,7 @@ use k485_sniffer::live::{Decoder, Heard, Queue};
 
 use super::keep::Keeping;
 use super::outlet::{News, Outlet};
+use super::page::Page;
 use crate::view::Tally;
 
 /// The longest that nothing is done, so that the file is handed on in time.
@@ -34,6 +35,7 @@ pub(super) struct Core {
     /// What the file's trigger waits for.
     pub(super) trigger: Option<Filter>,
     pub(super) keeping: Option<Keeping>,
+    pub(super) page: Option<Page>,
     pub(super) outlet: Outlet,
     /// When it ends.
     pub(super) until: Option<Time>,
@@ -90,6 +92,9 @@ impl Core {
             self.decoder.heard(port, &heard);
             self.pull();
         }
+        if let Some(page) = &mut self.page {
+            page.show();
+        }
     }
 
     /// Says what a person should know of what a port told.
@@ -134,6 +139,9 @@ impl Core {
             if let Some(keeping) = &mut self.keeping {
                 let matches = self.trigger.as_ref().is_some_and(|filter| filter.matches(&seen));
                 keeping.seen(&seen, matches);
+            }
+            if let Some(page) = &mut self.page {
+                page.seen(&seen);
             }
             self.give(News::Seen(seen));
         }

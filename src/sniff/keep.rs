@@ -10,7 +10,7 @@ use k485_sniffer::format::write::Item;
 use k485_sniffer::keep::{self, Keeper, Rotation};
 use k485_sniffer::trigger::{Out, Trigger};
 
-use crate::length::{Length, Size};
+use crate::length::{Limit, Size};
 
 /// What an item takes in memory beside its bytes, about.
 const ITEM: usize = 512;
@@ -35,30 +35,6 @@ pub(crate) struct KeepArgs {
     /// Have it on the disk once a second, for machines that may lose power
     #[arg(long, requires = "write")]
     sync: bool,
-}
-
-/// Where a new file begins.
-#[derive(Debug, Clone, Copy)]
-enum Limit {
-    Size(u64),
-    Time(i64),
-}
-
-impl std::str::FromStr for Limit {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        // `100M` is a size; minutes are a small m.
-        if let Ok(Size(size)) = text.parse()
-            && size > 0
-        {
-            return Ok(Limit::Size(size));
-        }
-        match text.parse() {
-            Ok(Length(nanos)) if nanos > 0 => Ok(Limit::Time(nanos)),
-            _ => Err("write a size (500k, 100M, 2G) or a time (30m, 1h, 1d)".to_owned()),
-        }
-    }
 }
 
 impl KeepArgs {

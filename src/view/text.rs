@@ -247,7 +247,7 @@ fn word(role: Role, text: String) -> Word {
     Word { role, text }
 }
 
-fn style(role: Role) -> Option<Style> {
+pub(crate) fn style(role: Role) -> Option<Style> {
     match role {
         Role::Plain => None,
         Role::Minor => Some(Style::new().dimmed()),

@@ -5,6 +5,7 @@
 #![allow(dead_code)]
 
 pub(crate) mod live;
+pub(crate) mod printer;
 
 use std::ffi::OsStr;
 use std::io::Write;

@@ -43,6 +43,21 @@ pub fn scaled(text: &str, shift: i32) -> Option<i64> {
     if negative { 0_i64.checked_sub_unsigned(magnitude) } else { i64::try_from(magnitude).ok() }
 }
 
+/// Nanoseconds as seconds: the float nearest to them, so that what was read is written again.
+///
+/// ```
+/// # use k485_trace::decimal::seconds;
+/// assert_eq!(seconds(1_767_128_386_170_243_700), 1_767_128_386.170_243_7);
+/// assert_eq!(seconds(-1_500_000_000), -1.5);
+/// ```
+#[must_use]
+pub fn seconds(nanos: i64) -> f64 {
+    // A division of the nearest float would round a second time.
+    let (sign, size) = (if nanos < 0 { "-" } else { "" }, nanos.unsigned_abs());
+    let (whole, fraction) = (size / 1_000_000_000, size % 1_000_000_000);
+    format!("{sign}{whole}.{fraction:09}").parse().unwrap_or(nanos as f64 / 1e9)
+}
+
 /// The exponent behind an `e`, held within a range in which it still decides everything.
 fn exponent(text: &str) -> Option<i64> {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);

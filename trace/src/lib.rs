@@ -8,7 +8,12 @@
 //! - [`open`]: which return ends which call, over restarted ids and doubled labels;
 //! - [`bus`]: the bus records of the send calls;
 //! - [`reader`]: files and folders of them as events, or as records, in the order of time;
+//! - [`tree`]: calls with what happened within them;
+//! - [`files`]: which files belong together;
+//! - [`filter`]: conditions over calls; [`stats`]: calls in figures; [`survey`]: what a file holds;
+//! - [`stream`]: a running tracer's bytes as lines; [`keep`]: those lines in files;
 //! - [`sniff`]: telling a trace by its first bytes;
+//! - [`flush`]: what the host flushes at a change of filament, and how to find out;
 //! - [`decimal`]: decimal text to integers without rounding through binary floats.
 //!
 //! What holds everywhere: no input panics, memory is bounded by documented constants and not by
@@ -18,6 +23,10 @@
 pub mod bus;
 pub mod decimal;
 pub mod event;
+pub mod files;
+pub mod filter;
+pub mod flush;
+pub mod keep;
 mod lines;
 mod merge;
 pub mod open;
@@ -25,9 +34,15 @@ pub mod reader;
 mod scan;
 mod send;
 pub mod sniff;
+mod spread;
+pub mod stats;
+pub mod stream;
+pub mod survey;
+pub mod tree;
 
 pub use bus::BusRecords;
 pub use event::{Event, Kind, Site};
 pub use open::OpenCalls;
 pub use reader::{EventReader, MergedEvents, TraceReader};
 pub use sniff::looks_like_trace;
+pub use tree::Tree;

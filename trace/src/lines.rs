@@ -32,6 +32,11 @@ impl<R: BufRead> Lines<R> {
         Lines { input, limit, buf: Vec::new(), number: 0, offset: 0, next: 0, ended: false }
     }
 
+    /// What was not read yet.
+    pub(crate) fn into_input(self) -> R {
+        self.input
+    }
+
     /// The number of the line, from 1.
     pub(crate) fn number(&self) -> u64 {
         self.number

@@ -22,6 +22,11 @@ impl<I: Iterator<Item = (Time, T)>, T> Merge<I, T> {
         let due = 0..sources.len();
         Merge { sources, heads, order: BinaryHeap::new(), due }
     }
+
+    /// A source by its number.
+    pub(crate) fn source(&self, number: usize) -> Option<&I> {
+        self.sources.get(number)
+    }
 }
 
 impl<I: Iterator<Item = (Time, T)>, T> Iterator for Merge<I, T> {

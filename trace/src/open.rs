@@ -156,6 +156,12 @@ impl<T: Clone> OpenCalls<T> {
         self.sources.values().map(|source| source.open.len()).sum()
     }
 
+    /// Whether the source's call of this id is open.
+    #[must_use]
+    pub fn is_open(&self, source: usize, id: u64) -> bool {
+        self.sources.get(&source).is_some_and(|source| source.open.contains_key(&id))
+    }
+
     /// How many tellings of calls were given up because a new session began in their source.
     #[must_use]
     pub fn given_up(&self) -> u64 {

@@ -11,21 +11,19 @@
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 
 use k485_proto::record::{Complaint, Record, Time};
 
 use crate::bus::{BusRecords, Counts};
 use crate::event::Event;
+use crate::files::{self, LateFile, Name};
 use crate::lines::{Lines, Step};
 use crate::merge::Merge;
 
 /// The longest line that is read, in bytes. The longest one seen has 40 kB.
 pub const MAX_LINE: usize = 1 << 20;
-
-/// How much is read from a file at a time, in bytes.
-const BUFFER: usize = 64 * 1024;
 
 /// The events of one file, in the order of the file.
 #[derive(Debug)]
@@ -45,6 +43,11 @@ impl<R: BufRead> EventReader<R> {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The input, for reading what it holds in another way.
+    pub fn into_input(self) -> R {
+        self.lines.into_input()
     }
 
     /// The next event, borrowed from the line; `None` at the end. The iterator gives the same
@@ -106,7 +109,7 @@ impl<R: BufRead> Iterator for EventReader<R> {
 
 /// Python writes floats that are no number as `NaN`, `Infinity` and `-Infinity`, which is no JSON:
 /// gives the line with them as texts, `None` if there are none.
-fn quote_constants(line: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn quote_constants(line: &[u8]) -> Option<Vec<u8>> {
     let candidate = |at| line[at..].starts_with(b"NaN") || line[at..].starts_with(b"Infinity");
     if !memchr::memchr2_iter(b'N', b'I', line).any(candidate) {
         return None;
@@ -137,10 +140,12 @@ fn quote_constants(line: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// A file's events with the times to merge by.
+/// The events of a file, or of the parts of a rotated one, with the times to merge by.
 #[derive(Debug)]
 struct Timed<R> {
     reader: EventReader<R>,
+    /// The parts that come behind it.
+    parts: VecDeque<EventReader<R>>,
     last: Time,
     /// Which events are wanted; the others are not copied.
     wanted: fn(&Event<'_>) -> bool,
@@ -151,23 +156,36 @@ impl<R: BufRead> Iterator for Timed<R> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            match self.reader.next_event()? {
-                Ok(event) => {
+            match self.reader.next_event() {
+                Some(Ok(event)) => {
                     self.last = event.time.unwrap_or(self.last);
                     if (self.wanted)(&event) {
                         return Some((self.last, Ok(event.into_owned())));
                     }
                 }
-                Err(complaint) => return Some((self.last, Err(complaint))),
+                Some(Err(complaint)) => return Some((self.last, Err(complaint))),
+                None => self.reader = self.parts.pop_front()?,
             }
         }
     }
 }
 
-/// The events of several files, merged by time, each with the number of its file.
+/// Whether a file goes on where another one, or a part behind it, was rotated.
+fn is_next_part(first: &str, next: &str) -> bool {
+    let (first, next) = (Path::new(first), Path::new(next));
+    match (Name::of(first), Name::of(next)) {
+        (Some(one), Some(other)) => {
+            (first.parent(), one.object, one.stamp) == (next.parent(), other.object, other.stamp)
+                && one.part < other.part
+        }
+        _ => false,
+    }
+}
+
+/// The events of several files, merged by time, each with the number of its source: a file, or the
+/// parts of one that was rotated, where they follow one another.
 #[derive(Debug)]
 pub struct MergedEvents<R: BufRead> {
-    names: Vec<String>,
     merge: Merge<Timed<R>, Result<Event<'static>, Complaint>>,
     ended: bool,
 }
@@ -183,20 +201,31 @@ impl<R: BufRead> MergedEvents<R> {
         files: impl IntoIterator<Item = EventReader<R>>,
         wanted: fn(&Event<'_>) -> bool,
     ) -> Self {
-        let timed = |reader| Timed { reader, last: Time(i64::MIN), wanted };
-        let sources: Vec<Timed<R>> = files.into_iter().map(timed).collect();
-        let names = sources.iter().map(|source| source.reader.name.clone()).collect();
-        MergedEvents { names, merge: Merge::new(sources), ended: false }
+        let mut sources: Vec<Timed<R>> = Vec::new();
+        for reader in files {
+            match sources.last_mut() {
+                Some(last) if is_next_part(&last.reader.name, &reader.name) => {
+                    last.parts.push_back(reader);
+                }
+                _ => sources.push(Timed {
+                    reader,
+                    parts: VecDeque::new(),
+                    last: Time(i64::MIN),
+                    wanted,
+                }),
+            }
+        }
+        MergedEvents { merge: Merge::new(sources), ended: false }
     }
 
-    /// The files' names.
+    /// The name of the file that a source's events come from just now.
     #[must_use]
-    pub fn names(&self) -> &[String] {
-        &self.names
+    pub fn name(&self, source: usize) -> &str {
+        self.merge.source(source).map_or("", |source| &source.reader.name)
     }
 }
 
-impl MergedEvents<BufReader<File>> {
+impl MergedEvents<LateFile> {
     /// Opens a trace file, or all `*.jsonl` files of a folder.
     ///
     /// # Errors
@@ -269,7 +298,7 @@ impl<R: BufRead> TraceReader<R> {
     }
 }
 
-impl TraceReader<BufReader<File>> {
+impl TraceReader<LateFile> {
     /// Opens a trace file, or all `*.jsonl` files of a folder.
     ///
     /// # Errors
@@ -289,7 +318,7 @@ impl<R: BufRead> Iterator for TraceReader<R> {
             }
             match self.events.next()? {
                 Ok((source, event)) => {
-                    self.bus.take(source, &self.events.names[source], &event, &mut self.out);
+                    self.bus.take(source, self.events.name(source), &event, &mut self.out);
                 }
                 Err(complaint) => return Some(Err(complaint)),
             }
@@ -297,12 +326,12 @@ impl<R: BufRead> Iterator for TraceReader<R> {
     }
 }
 
-fn open(path: &Path) -> Result<Vec<EventReader<BufReader<File>>>, Complaint> {
+fn open(path: &Path) -> Result<Vec<EventReader<LateFile>>, Complaint> {
     let fatal =
         |path: &Path, what| Complaint { place: path.display().to_string(), what, fatal: true };
     let failed = |path: &Path, error: io::Error| fatal(path, format!("cannot be opened: {error}"));
     let files = if path.is_dir() {
-        folder(path).map_err(|error| failed(path, error))?
+        files::chosen(folder(path).map_err(|error| failed(path, error))?)
     } else {
         vec![path.to_path_buf()]
     };
@@ -312,9 +341,9 @@ fn open(path: &Path) -> Result<Vec<EventReader<BufReader<File>>>, Complaint> {
     files
         .iter()
         .map(|path| {
-            let file = File::open(path).map_err(|error| failed(path, error))?;
-            let input = BufReader::with_capacity(BUFFER, file);
-            Ok(EventReader::new(path.display().to_string(), input))
+            // It is opened late, but what cannot be opened is told early.
+            File::open(path).map_err(|error| failed(path, error))?;
+            Ok(EventReader::new(path.display().to_string(), LateFile::new(path)))
         })
         .collect()
 }
@@ -337,6 +366,7 @@ fn folder(path: &Path) -> io::Result<Vec<PathBuf>> {
 mod tests {
     use super::*;
     use crate::event::Kind;
+    use std::io::BufReader;
 
     fn complaints(text: &[u8]) -> Vec<String> {
         let reader = EventReader::new("t", text);
@@ -412,6 +442,27 @@ mod tests {
             .collect();
         let expected = [(0, "a"), (1, "d"), (0, "b"), (0, "c"), (1, "e")];
         assert_eq!(seen, expected.map(|(source, name)| (source, name.to_owned())));
+    }
+
+    #[test]
+    fn the_parts_of_a_rotated_file_are_one_source() {
+        let line = |kind: &str, time: u32| format!("{{\"type\":\"{kind}\",\"time\":{time}}}\n");
+        let (one, two, other) = (line("a", 1) + &line("b", 5), line("c", 2), line("d", 4));
+        let files = [
+            ("x/box_20260101_000000.jsonl", &one),
+            ("x/box_20260101_000000_00002.jsonl", &two),
+            ("x/rack_20260101_000000.jsonl", &other),
+        ];
+        let readers = files.map(|(name, text)| EventReader::new(name, text.as_bytes()));
+        let mut merged = MergedEvents::new(readers);
+        let mut seen = Vec::new();
+        while let Some(item) = merged.next() {
+            let (source, event) = item.unwrap();
+            let Kind::Other(kind) = event.kind else { panic!() };
+            seen.push((source, kind.into_owned(), merged.name(source).len(), event.line));
+        }
+        let seen: Vec<_> = seen.iter().map(|it| (it.0, it.1.as_str(), it.2, it.3)).collect();
+        assert_eq!(seen, [(0, "a", 27, 1), (1, "d", 28, 1), (0, "b", 27, 2), (0, "c", 33, 1)]);
     }
 
     #[test]

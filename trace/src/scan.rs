@@ -20,7 +20,7 @@ pub(crate) fn event(line: &str) -> Option<(Kind<'_>, Time)> {
     if let Some(rest) = rest.strip_prefix(r#"call", "#) {
         let (id, time, site, rest) = head(rest)?;
         let args = rest.strip_prefix(r#""args": ""#)?.strip_suffix(r#""}"#)?;
-        let kind = Kind::Call { id, site, args: Cow::Borrowed(args) };
+        let kind = Kind::Call { id, site, args: Cow::Borrowed(args), argv: None, kw: None };
         is_plain(args).then_some((kind, time))
     } else {
         let (id, time, site, rest) = head(rest.strip_prefix(r#"return", "#)?)?;
@@ -92,7 +92,7 @@ fn number(text: &str, shift: i32) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Event;
+    use crate::event::{Context, Event};
     use proptest::prelude::*;
 
     const CALL: &str = concat!(
@@ -164,7 +164,9 @@ mod tests {
             let line: String = line.into_iter().collect();
             if let Some((kind, time)) = event(&line) {
                 let parsed = Event::parse_json(&line, 1, 0);
-                prop_assert_eq!(parsed, Ok(Event { line: 1, offset: 0, time: Some(time), kind }));
+                let context = Context::default();
+                let expected = Event { line: 1, offset: 0, time: Some(time), context, kind };
+                prop_assert_eq!(parsed, Ok(expected));
             }
         }
     }

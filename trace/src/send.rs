@@ -3,8 +3,9 @@
 //! Seen in captures, with what follows the bytes: `, 3600`, `, 2`, `, 0.1, False`, `, 1.0, False`
 //! and `, 0.05, retries_en=False`. The number is the time-out of one transmission in seconds.
 
+use k485_proto::deframer::spans;
 use k485_proto::frame::{Frame, FrameError, Hex};
-use k485_proto::record::Origin;
+use k485_proto::record::{Direction, Origin, Record, Verdict};
 use serde::Deserialize;
 use std::borrow::Cow;
 
@@ -84,6 +85,24 @@ pub(crate) fn request(args: &str) -> Result<Request, RequestError> {
         }
     }
     Ok(Request { bytes, origin, timeout_ms })
+}
+
+/// A stretch of bytes that a `frame` event told.
+type Part = (Vec<u8>, Origin, Verdict);
+
+/// Reads the bytes of a `frame` event: a request is one frame, whole or bare; a response is taken
+/// apart as any stream is.
+pub(crate) fn frame(digits: &str, direction: Direction) -> Result<Vec<Part>, RequestError> {
+    let bytes = hex::decode(digits).map_err(|_| RequestError::NoHex(excerpt(digits)))?;
+    if direction == Direction::Request && Frame::from_bytes(&bytes).is_err() {
+        return match Frame::from_bare(&bytes) {
+            Ok(_) => Ok(vec![(bytes, Origin::Bare, Verdict::Frame)]),
+            Err(error) => Err(RequestError::NoFrame { hex: excerpt(digits), error }),
+        };
+    }
+    let record = |span| Record::of_span(&span);
+    let part = |Record { bytes, verdict, .. }| (bytes, Origin::Wire, verdict);
+    Ok(spans(&bytes).map(record).map(part).collect())
 }
 
 /// The hex digits of the first argument, and what follows it. The argument may be named, and all

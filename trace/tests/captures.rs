@@ -184,7 +184,7 @@ fn doubled_labels(folder: &Path) -> Result<(), Failed> {
     for item in MergedEvents::open(folder).unwrap() {
         let (source, event) = item.expect("no complaint");
         match &event.kind {
-            Kind::Call { id, site, args } if site.class == "PRTouchEndstopWrapper" => {
+            Kind::Call { id, site, args, .. } if site.class == "PRTouchEndstopWrapper" => {
                 *of_label.entry(site.object.to_string()).or_default() += 1;
                 match calls.call(source, *id, event.time, site, args, ()) {
                     Begin::Call { .. } => once += 1,

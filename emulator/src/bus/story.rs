@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use k485_link::fault::{Befalls, Effect, Faults, Passed};
+use k485_link::fault::{Faults, Passed};
 use k485_proto::deframer::Deframer;
 use k485_proto::dialect::Dialect;
 use k485_proto::exchange::Pairer;
@@ -11,7 +11,6 @@ use k485_proto::record::{Direction, Record, Time};
 use super::{EndpointId, Talker};
 use crate::hand::Hand;
 use crate::scene::Timeline;
-use crate::world::World;
 
 /// After so much silence nothing continues a frame.
 const SILENCE: i64 = 120 * Time::MILLISECOND;
@@ -34,6 +33,9 @@ impl Story {
 
     /// The bus carried these bytes; the direction is that of whoever talked alone.
     pub(super) fn heard(&mut self, mut bytes: &[u8], dir: Option<Direction>, at: Time) {
+        if dir == Some(Direction::Request) {
+            self.timeline.begin(at);
+        }
         let mut records = Vec::new();
         if at.since(self.last) > SILENCE {
             while let Some(span) = self.deframer.idle() {
@@ -67,10 +69,6 @@ pub(super) struct Spoiled {
     pub(super) faults: Faults,
     /// Who talked last towards the devices, and towards the host: what is held back is theirs.
     last: [Talker; 2],
-    /// When boxes that are off come back.
-    back: Vec<(Time, usize)>,
-    /// Boxes that are at work from now on, by their place, and until when.
-    busy: Vec<(usize, Time)>,
 }
 
 /// Nobody: what a fault says by itself.
@@ -78,7 +76,7 @@ const NOBODY: Talker = Talker::Endpoint(EndpointId(usize::MAX));
 
 impl Spoiled {
     pub(super) fn new(faults: Faults) -> Spoiled {
-        Spoiled { faults, last: [NOBODY; 2], back: Vec::new(), busy: Vec::new() }
+        Spoiled { faults: faults.with_devices(), last: [NOBODY; 2] }
     }
 
     /// What becomes of what somebody says now: who says what, and when.
@@ -107,46 +105,7 @@ impl Spoiled {
     }
 
     pub(super) fn next_event(&self) -> Option<Time> {
-        let back = self.back.iter().map(|(at, _)| *at);
-        self.faults.next_event().into_iter().chain(back).min()
-    }
-
-    /// The boxes that were found to be busy, by their place, and until when.
-    pub(super) fn busy(&mut self) -> Vec<(usize, Time)> {
-        std::mem::take(&mut self.busy)
-    }
-
-    /// What befalls devices now, as hands. What is said to a device that is offline the faults
-    /// themselves keep from it.
-    pub(super) fn hands(&mut self, now: Time, world: &World) -> Vec<Hand> {
-        let mut hands = Vec::new();
-        for Effect { device, what, .. } in self.faults.effects() {
-            let units = (0..world.plant().boxes()).filter(|unit| {
-                world.filament_box(*unit).is_some_and(|found| found.address() == device)
-            });
-            for unit in units {
-                match what {
-                    Befalls::Reset => hands.push(Hand::Reset { unit: unit + 1 }),
-                    Befalls::SlowBoot { ns } => {
-                        // A loader that takes its time is silent for whoever asks the application.
-                        hands.push(Hand::Unplug { unit: unit + 1 });
-                        self.back.push((Time(now.0.saturating_add(ns)), unit + 1));
-                    }
-                    Befalls::Busy { ns } => {
-                        self.busy.push((unit, Time(now.0.saturating_add(ns))));
-                    }
-                    Befalls::Offline { .. } => {}
-                }
-            }
-        }
-        self.back.retain(|(at, unit)| {
-            let due = *at <= now;
-            if due {
-                hands.push(Hand::Plug { unit: *unit });
-            }
-            !due
-        });
-        hands
+        self.faults.next_event()
     }
 }
 

@@ -264,3 +264,86 @@ fn a_busy_box_answers_when_it_is_done() {
     bus.advance(ms(3050));
     assert_eq!(bus.heard().len(), 1);
 }
+
+/// A bus of a box without an address and one at 1, with this fault.
+fn with_fault(text: &str) -> Bus {
+    use crate::scene::Scene;
+    use k485_proto::dialect::K2;
+
+    let text = format!(
+        "[bus]\nfast = true\n[[box]]\naddress = 1\nuniid = \"010101010101010101010101\"\n\
+         [[motor]]\naddress = 0x81\nerrors = [2]\n[[fault]]\n{text}"
+    );
+    let scene = Scene::from_toml(&text, &K2).unwrap();
+    Bus::new(scene.build(Time(0)), scene.bus()).with_faults(scene.faults())
+}
+
+/// What an endpoint hears within so many ms of what another one says, as STATUS and what follows.
+fn replies(bus: &mut Bus, ears: [EndpointId; 2], said: &[u8], at: i64, wait: i64) -> Vec<Vec<u8>> {
+    bus.say(ears[0], said, ms(at));
+    bus.advance(ms(at + wait));
+    let heard = bus.heard();
+    // The other one hears the request, whatever becomes of it.
+    assert!(heard.iter().any(|heard| heard.endpoint == ears[1] && heard.bytes == said));
+    heard.into_iter().filter(|heard| heard.endpoint == ears[0]).map(|heard| heard.bytes).collect()
+}
+
+#[test]
+fn who_is_offline_hears_nothing_that_goes_to_all_either() {
+    let mut bus = with_fault(
+        "kind = \"offline\"\ntime = \"5s\"\ndevice = \"unassigned\"\nafter = 1\ntimes = 1\n",
+    );
+    // The box has lost its address: only FE and its number are left to it.
+    bus.act(&Hand::Reset { unit: 1 }, ms(500)).unwrap();
+    let ears = [bus.connect(), bus.connect()];
+    let ask = frame(0xfe, 0, 0xa1, &[0xfe, 0xfe]);
+    assert_eq!(replies(&mut bus, ears, &ask, 1_000, 1_000).len(), 1);
+    assert!(replies(&mut bus, ears, &ask, 2_000, 1_500).is_empty(), "struck");
+    let mut assign = vec![2];
+    assign.extend([1; 12]);
+    let assign = frame(0xfe, 0, 0xa0, &assign);
+    assert!(replies(&mut bus, ears, &assign, 4_000, 500).is_empty());
+    assert_eq!(bus.world().filament_box(0).unwrap().address(), Address::UNASSIGNED);
+    // It has lived on, and hears again.
+    assert_eq!(replies(&mut bus, ears, &assign, 7_100, 500).len(), 3);
+}
+
+#[test]
+fn a_box_that_starts_slowly_is_in_its_loader() {
+    let mut bus =
+        with_fault("kind = \"slow_boot\"\nwhen = \"addr==box1\"\ntime = \"3s\"\ntimes = 1\n");
+    let ears = [bus.connect(), bus.connect()];
+    let state = frame(1, 0xff, 0x0a, &[]);
+    assert!(replies(&mut bus, ears, &state, 1_000, 100).is_empty(), "it starts anew");
+    let ask = frame(0xfe, 0, 0xa1, &[0xfe, 0xfe]);
+    let told = replies(&mut bus, ears, &ask, 1_100, 1_100);
+    assert_eq!(told[0][5..7], [1, 1], "a box, in its loader");
+    let assign: Vec<u8> = [1].into_iter().chain([1; 12]).collect();
+    let assign = frame(0xfe, 0, 0xa0, &assign);
+    assert_eq!(replies(&mut bus, ears, &assign, 2_300, 50)[0][5..7], [1, 1]);
+    assert!(replies(&mut bus, ears, &state, 2_400, 100).is_empty(), "a loader knows no 0A");
+    // Its time is over.
+    assert_eq!(replies(&mut bus, ears, &state, 4_100, 100).len(), 1);
+    let online = replies(&mut bus, ears, &ONLINE, 4_300, 100);
+    assert_eq!(online[0][5..7], [1, 0]);
+    // A start without the fault is as ever.
+    bus.act(&Hand::Reset { unit: 1 }, ms(5_000)).unwrap();
+    let state = frame(0xfe, 0xff, 0x0a, &[]);
+    assert_eq!(replies(&mut bus, ears, &state, 5_100, 100).len(), 1);
+}
+
+#[test]
+fn other_devices_are_reset_and_busy_too() {
+    let errors = frame(0x81, 0, 0x0c, &[0x0b]);
+    let mut bus = with_fault("kind = \"reset\"\nwhen = \"addr==motor1\"\nafter = 1\n");
+    let ears = [bus.connect(), bus.connect()];
+    assert_eq!(replies(&mut bus, ears, &errors, 1_000, 100)[0][5], 4);
+    assert_eq!(replies(&mut bus, ears, &errors, 2_000, 100)[0][5], 0, "nothing is latched");
+
+    let mut bus =
+        with_fault("kind = \"busy\"\nwhen = \"addr==motor1\"\ntime = \"1s\"\ntimes = 1\n");
+    let ears = [bus.connect(), bus.connect()];
+    assert!(replies(&mut bus, ears, &errors, 1_000, 900).is_empty());
+    bus.advance(ms(2_100));
+    assert_eq!(bus.heard().len(), 2, "both hear it, later");
+}

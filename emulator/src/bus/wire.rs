@@ -61,6 +61,11 @@ impl Wire {
         self.talks.insert(place, Talk { who, start, end, bytes });
     }
 
+    /// How many bytes are or will be on the wire.
+    pub(super) fn waiting(&self) -> usize {
+        self.talks.iter().map(|talk| talk.bytes.len()).sum()
+    }
+
     /// When what somebody says is over; `None` when they say nothing.
     pub(super) fn busy(&self, who: Talker) -> Option<Time> {
         self.talks.iter().filter(|talk| talk.who == who).map(|talk| talk.end).max()

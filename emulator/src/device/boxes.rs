@@ -20,6 +20,7 @@ mod preload;
 mod receiver;
 mod task;
 mod unload;
+mod variant;
 
 #[cfg(test)]
 mod tests;
@@ -29,7 +30,7 @@ use std::collections::VecDeque;
 use k485_proto::address::Address;
 use k485_proto::record::Time;
 
-pub use config::{BoxConfig, Climate, Timings};
+pub use config::{BoxConfig, Climate, Family, Timings};
 
 use super::{Device, Said};
 use crate::Rng;
@@ -40,6 +41,8 @@ use task::{Io, Thread};
 
 /// How many bytes wait while a motion runs; more are lost.
 const LINE_BUFFER: usize = 512;
+/// How long without a valid frame the host counts as lost.
+const HOST_LOST: i64 = 60 * Time::SECOND;
 
 /// A filament box on the bus and in a plant.
 #[derive(Debug, Clone)]
@@ -58,6 +61,8 @@ pub struct BoxDevice {
     busy: Option<Time>,
     /// When A1 will be answered.
     introduction: Option<Time>,
+    /// When a valid frame to the box was last heard.
+    host: Option<Time>,
     said: Vec<Said>,
     /// Whether the plant moved when it was last looked at.
     moving: bool,
@@ -78,6 +83,7 @@ impl BoxDevice {
             line: VecDeque::new(),
             busy: None,
             introduction: None,
+            host: None,
             said: Vec::new(),
             moving: false,
         }
@@ -101,6 +107,19 @@ impl BoxDevice {
         self.machine.error
     }
 
+    /// What the box tells as its odometer: mm since the last clearing, falling while filament is fed.
+    #[must_use]
+    pub fn odometer(&self) -> f32 {
+        self.machine.odometer()
+    }
+
+    /// Whether the box has heard no valid frame to it for a minute, or none at all. Its lights show that,
+    /// and nothing else: it answers as before.
+    #[must_use]
+    pub fn misses_host(&self) -> bool {
+        self.host.is_none_or(|heard| self.now.since(heard) >= HOST_LOST)
+    }
+
     /// What the box was made of.
     #[must_use]
     pub fn config(&self) -> &BoxConfig {
@@ -120,10 +139,17 @@ impl BoxDevice {
     /// The box is switched off and on: no address, no error, no motion.
     pub fn reset(&mut self, at: Time, plant: &mut Plant) {
         self.advance(at, plant);
-        self.restart(plant);
+        self.restart(self.machine.config.loader_ms, plant);
     }
 
-    fn restart(&mut self, plant: &mut Plant) {
+    /// The same, and its loader runs for so many ms this time, or until it is told to start the
+    /// application.
+    pub fn reset_slowly(&mut self, at: Time, loader_ms: u32, plant: &mut Plant) {
+        self.advance(at, plant);
+        self.restart(loader_ms, plant);
+    }
+
+    fn restart(&mut self, loader_ms: u32, plant: &mut Plant) {
         plant.path_mut(self.machine.config.unit).stop();
         let mut config = self.machine.config.clone();
         config.power_on = self.now;
@@ -133,11 +159,13 @@ impl BoxDevice {
         let code = self.machine.code;
         self.machine = Machine::new(config);
         self.machine.code = code;
+        self.machine.loader_ms = loader_ms;
         self.receiver = Receiver::new(Address::UNASSIGNED);
         self.bus = Thread::default();
         self.slots = Thread::default();
         self.line.clear();
         self.introduction = None;
+        self.host = None;
         self.busy = None;
     }
 
@@ -173,7 +201,7 @@ impl BoxDevice {
             thread.run(&mut io);
         }
         if self.machine.reboot {
-            self.restart(plant);
+            self.restart(self.machine.config.loader_ms, plant);
         }
         self.moving = plant.is_moving();
     }
@@ -256,6 +284,10 @@ impl Device for BoxDevice {
 
     fn next_event(&self) -> Option<Time> {
         self.due()
+    }
+
+    fn owes(&self) -> bool {
+        !self.line.is_empty() || self.introduction.is_some() || self.bus.owes()
     }
 
     fn said(&mut self) -> Vec<Said> {

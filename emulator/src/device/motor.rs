@@ -26,8 +26,8 @@ pub struct MotorConfig {
     pub firmware: [u8; 4],
     /// The versions of commands, protection, flash layout and logger.
     pub versions: [[u8; 2]; 4],
-    /// Parameters that its flash holds, by number, in the bytes of their type; all others are
-    /// zero.
+    /// Parameters that its flash holds, by number, in the bytes of their type; all others are as the
+    /// vendor's host has them.
     pub params: Vec<(u8, Vec<u8>)>,
     /// How long a calibration takes, in ms.
     pub calibrate_ms: u32,
@@ -87,9 +87,12 @@ impl MotorDevice {
     /// A motor without an error.
     #[must_use]
     pub fn new(config: MotorConfig) -> MotorDevice {
-        let size = |id| params::info(id).map_or(0, |(_, kind)| kind.size());
+        let default = |id: usize| {
+            let id = u8::try_from(id).ok()?;
+            params::bytes(id, params::default(id, config.address)?)
+        };
         let mut flash: Vec<Vec<u8>> =
-            (0..params::COUNT).map(|id| vec![0; size(id as u8)]).collect();
+            (0..params::COUNT).map(|id| default(id).unwrap_or_default()).collect();
         for (id, value) in &config.params {
             if let Some(place) = flash.get_mut(usize::from(*id)).filter(|p| p.len() == value.len())
             {
@@ -110,6 +113,12 @@ impl MotorDevice {
             encoder: Encoder::Idle,
             offset: None,
         }
+    }
+
+    /// The protection's words: errors, warnings.
+    #[must_use]
+    pub fn protection_words(&self) -> (u32, u32) {
+        (self.errors, self.warnings)
     }
 
     /// Sets the protection's words: bit n of the errors is key781+n, of the warnings key795+n.
@@ -137,7 +146,7 @@ impl MotorDevice {
     }
 
     /// Starts again: working memory out of flash, nothing latched.
-    fn restart(&mut self) {
+    pub fn restart(&mut self) {
         self.memory.clone_from(&self.flash);
         (self.errors, self.warnings, self.stall_mode) = (0, 0, 0);
         self.enabled = true;
@@ -372,6 +381,10 @@ impl Device for MotorDevice {
 
     fn next_event(&self) -> Option<Time> {
         self.offset
+    }
+
+    fn owes(&self) -> bool {
+        self.offset.is_some()
     }
 
     fn said(&mut self) -> Vec<Said> {

@@ -28,6 +28,12 @@ impl RackDevice {
         RackDevice { ear: Ear::new(), now: Time(i64::MIN), said: Vec::new(), tag }
     }
 
+    /// The tag of the spool on the rack.
+    #[must_use]
+    pub fn tag(&self) -> Option<[u8; 40]> {
+        self.tag
+    }
+
     /// Puts another spool on the rack, or none.
     pub fn set_tag(&mut self, tag: Option<[u8; 40]>) {
         self.tag = tag;

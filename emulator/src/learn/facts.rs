@@ -27,6 +27,8 @@ pub(crate) struct BoxFacts {
     /// Slots with filament, at the start and now; `None` while no answer told.
     pub(crate) first_inlets: Option<u8>,
     pub(crate) inlets: Option<u8>,
+    /// Slots that were fed from while no answer had told of any: there was filament in them.
+    pub(crate) fed: u8,
     /// Slots in the hub, at the first look.
     pub(crate) first_hub: Option<u8>,
     /// What 02 read: a tag's characters, or that it cannot be read.
@@ -246,6 +248,9 @@ impl BoxFacts {
             }
             (0x0e, _) => self.odometer = Some((told.end, 0.0)),
             (0x10, 0) => {
+                if self.inlets.is_none() {
+                    self.fed |= told.slot().map_or(0, |slot| 1 << slot);
+                }
                 (self.in_hub, self.loaded, self.moved) = (told.slot(), None, true);
                 let (ahead, speed) = (GRIP, self.speed().unwrap_or(154.0));
                 if let Some((at, mm)) = &mut self.odometer {

@@ -40,7 +40,7 @@ impl Learner {
         let places: BTreeMap<u8, usize> =
             self.boxes.keys().enumerate().map(|(place, addr)| (*addr, place)).collect();
         for (n, (addr, facts)) in self.boxes.iter().enumerate() {
-            let one = filament_box(n + 1, *addr, facts, &mut notes);
+            let one = filament_box(n + 1, *addr, facts, self.firmware, &mut notes);
             layout.boxes.push(one);
         }
         self.geometry(&mut layout, &mut notes);
@@ -145,15 +145,25 @@ impl Learner {
     }
 }
 
-fn filament_box(n: usize, addr: u8, facts: &BoxFacts, notes: &mut Notes) -> BoxScene {
+fn filament_box(
+    n: usize,
+    addr: u8,
+    facts: &BoxFacts,
+    firmware: Option<Firmware>,
+    notes: &mut Notes,
+) -> BoxScene {
     let path = |key: &str| format!("box.{n}.{key}");
     let mut one = BoxScene { address: Some(addr), ..BoxScene::default() };
     one.uniid = facts.uniid.map(|uniid| Parsed(Uniid(uniid)));
+    if let Some(firmware) = firmware {
+        one.firmware = Parsed(firmware);
+        notes.add(path("firmware"), "the dialect in which the capture was read");
+    }
     let printable = |bytes: &[u8]| bytes.iter().all(|byte| (b' '..=b'~').contains(byte));
     if let Some(version) = facts.version.filter(|version| printable(version)) {
         match &version {
-            b"113" => {}
-            b"110" => one.firmware = Parsed(Firmware::Box110),
+            own if *own == one.firmware.0.version() => {}
+            b"110" if firmware.is_none() => one.firmware = Parsed(Firmware::Box110),
             _ => one.version = Some(Parsed(VersionText(version))),
         }
     } else {
@@ -201,7 +211,7 @@ fn slots(
     notes: &mut Notes,
 ) {
     let geometry = layout.boxes[n - 1].geometry.over(&layout.geometry);
-    let mut mask = facts.first_inlets.unwrap_or_default();
+    let mut mask = facts.first_inlets.unwrap_or(facts.fed);
     for moved in [facts.first_loaded, facts.first_in_hub, facts.first_printing.flatten()] {
         mask |= moved.map_or(0, |slot| 1 << slot);
     }

@@ -3,10 +3,11 @@
 use k485_link::Rng;
 use k485_link::fault::Faults;
 use k485_proto::address::Address;
+use k485_proto::frame::HEAD;
 use k485_proto::message::motors::{Errors, Warnings};
+use k485_proto::message::params;
 use k485_proto::record::Time;
 
-use super::check::param_bytes;
 use super::parts::SlotScene;
 use super::words::{Loader, SlotTag};
 use super::{BoxScene, ClimateScene, MotorScene, Scene, SpoolScene, Timeline};
@@ -111,6 +112,7 @@ impl Scene {
                     }
                 },
             },
+            family: one.firmware.0.family(),
             version: one.version.map_or_else(|| one.firmware.0.version(), |version| version.0.0),
             serial: match &one.serial {
                 Some(serial) => serial.0.0.clone(),
@@ -133,7 +135,7 @@ impl Scene {
             address,
             firmware: motor.firmware,
             versions: motor.versions.map(|version| version.0.0),
-            params: params.filter_map(|p| Some((p.id, param_bytes(p.id, p.value)?))).collect(),
+            params: params.filter_map(|p| Some((p.id, params::bytes(p.id, p.value)?))).collect(),
             calibrate_ms: motor.calibrate_ms,
             calibrates: motor.calibrates,
             offset: (deviation as f32, mean as f32),
@@ -166,7 +168,9 @@ fn identity(seed: u64, unit: usize) -> [u8; 12] {
     let mut bytes = [0; 12];
     bytes[..8].copy_from_slice(&rng.next_u64().to_be_bytes());
     bytes[8..].copy_from_slice(&rng.next_u64().to_be_bytes()[..4]);
-    bytes
+    // A box takes a head inside another's reply for one, and with its own address behind it waits
+    // for a frame that does not come. A scene that wants that writes such an identity.
+    bytes.map(|byte| if byte == HEAD { !HEAD } else { byte })
 }
 
 impl SpoolScene {

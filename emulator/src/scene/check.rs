@@ -242,16 +242,3 @@ fn rules(
     }
     rules
 }
-
-/// A parameter's bytes in the motor's own type.
-pub(super) fn param_bytes(id: u8, value: f64) -> Option<Vec<u8>> {
-    use params::ParamType;
-    // Casts of floats saturate.
-    Some(match params::info(id)?.1 {
-        ParamType::F32 => (value as f32).to_le_bytes().to_vec(),
-        ParamType::U16 => (value as u16).to_le_bytes().to_vec(),
-        ParamType::I16 => (value as i16).to_le_bytes().to_vec(),
-        ParamType::U32 => (value as u32).to_be_bytes().to_vec(),
-        ParamType::I32 => (value as i32).to_be_bytes().to_vec(),
-    })
-}

@@ -337,6 +337,12 @@ fn event(item: &Spanned<DeValue<'_>>, errors: &mut Errors<'_>) -> Option<Event> 
     hand(info, table, item, errors).map(|hand| Event { due, hand })
 }
 
+/// An argument's name as programs write it.
+pub(super) fn program_name(hand: &str, name: &'static str) -> &'static str {
+    let own = |(of, key, _): &&(&str, &str, &'static str)| *of == hand && *key == name;
+    RENAMED.iter().find(own).map_or(name, |(.., program)| program)
+}
+
 /// Reads what happens.
 fn hand(
     info: &HandInfo,

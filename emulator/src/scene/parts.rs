@@ -101,8 +101,8 @@ table! {
         address: Option<u8>, in 1..=4 = None;
         /// Its identity, by which hosts know it: 24 hex digits; left out, made of the seed.
         uniid: Option<Parsed<Uniid>> = None;
-        /// Which firmware it has. Only 1.1.3 was observed whole; of the others only the version
-        /// is known to differ.
+        /// Which firmware it has. Only 1.1.3 was observed whole; the others differ in the version that
+        /// they tell, and `hi` in what its dialect declares.
         firmware: Parsed<Firmware> = Parsed(Firmware::Box113);
         /// The version that it tells, three characters, in place of the firmware's.
         version: Option<Parsed<VersionText>> = None;
@@ -188,7 +188,7 @@ table! {
         numbers: [f64; 10] = [0.0; 10];
         /// What GET reads as counters 11 and 12.
         counters: [u32; 2] = [0; 2];
-        /// Parameters in its flash; all others are zero.
+        /// Parameters in its flash; all others are as in the vendor's host.
         params as "param": Vec<ParamScene> = Vec::new();
     }
 }

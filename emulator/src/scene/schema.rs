@@ -41,7 +41,7 @@ fn object(info: &Info) -> Json {
     })
 }
 
-fn property(key: &Key) -> Json {
+pub(super) fn property(key: &Key) -> Json {
     let mut schema = of(&(key.shape)());
     let unit = if key.unit.is_empty() { String::new() } else { format!(" In {}.", key.unit) };
     schema["description"] = json!(format!("{}{unit}", text(key.doc)));

@@ -91,6 +91,18 @@ buffer = "full"
 "#;
 
 #[test]
+fn identities_by_chance_have_no_head_in_them() {
+    // With seed 1 the fourth one's second half would be F7 01 AC ..., for which box 1 waits.
+    let scene = scene("[[box]]\n[[box]]\n[[box]]\n[[box]]\n");
+    let world = scene.build(Time(0));
+    let identity = |unit| world.filament_box(unit).unwrap().config().uniid;
+    for unit in 0..4 {
+        assert!(!identity(unit).contains(&0xf7), "{:02x?}", identity(unit));
+        assert!((0..unit).all(|other| identity(other) != identity(unit)));
+    }
+}
+
+#[test]
 fn a_scene_is_read_built_and_written() {
     let scene = scene(TWO);
     let world = scene.build(Time(0));
@@ -266,6 +278,20 @@ fn a_timeline_gives_hands_when_they_are_due() {
         })
         .collect();
     assert_eq!(temperatures, [26, 27, 28]);
+}
+
+#[test]
+fn a_timeline_counts_from_the_first_request_when_it_is_to() {
+    let s = |n: i64| Time(n * Time::SECOND);
+    let text = "[[box]]\n[box.climate]\ntemperature_drift = 60.0\n\
+        [[event]]\nat = \"10s\"\ndo = \"cut\"\n";
+    let mut timeline = scene(text).timeline(s(5)).from_first_request();
+    assert!(timeline.next_event().is_none() && timeline.due(s(100)).is_empty());
+    timeline.begin(s(100));
+    timeline.begin(s(105));
+    assert_eq!(timeline.next_event(), Some(s(110)));
+    assert_eq!(timeline.due(s(129)), [Hand::Cut]);
+    assert_eq!(timeline.due(s(130)).len(), 1, "half a degree");
 }
 
 #[test]

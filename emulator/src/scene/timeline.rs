@@ -15,11 +15,14 @@ const HOUR: f64 = 3_600e9;
 /// What is due, in order of time. It is told what the bus carries, and gives hands.
 #[derive(Debug, Clone)]
 pub struct Timeline {
+    start: Time,
     /// By time, then in the order of the file.
     due: BTreeMap<(Time, u64), Hand>,
     count: u64,
     triggers: Vec<Trigger>,
     drifts: Vec<Drift>,
+    /// The time from which all is counted, while that is still to be put off.
+    waits: Option<Time>,
 }
 
 /// An event that waits for something.
@@ -79,8 +82,14 @@ impl Drift {
 
 impl Timeline {
     pub(super) fn new(layout: &Layout, filters: &[Option<Filter>], start: Time) -> Timeline {
-        let mut timeline =
-            Timeline { due: BTreeMap::new(), count: 0, triggers: Vec::new(), drifts: Vec::new() };
+        let mut timeline = Timeline {
+            start,
+            due: BTreeMap::new(),
+            count: 0,
+            triggers: Vec::new(),
+            drifts: Vec::new(),
+            waits: None,
+        };
         for (unit, one) in layout.boxes.iter().enumerate() {
             if let Some(at) = one.plug_at {
                 timeline.add(later(start, at.0.0), Hand::Plug { unit: unit + 1 });
@@ -114,6 +123,26 @@ impl Timeline {
         self.count += 1;
     }
 
+    /// The same, counted from the first request that is heard ([`Timeline::begin`]): a capture whose
+    /// host is replayed later then meets what happened in it.
+    #[must_use]
+    pub fn from_first_request(mut self) -> Timeline {
+        self.waits = Some(self.start);
+        self
+    }
+
+    /// Somebody asks something. The first time, all that is to happen is put off to count from now, if
+    /// it was to.
+    pub fn begin(&mut self, now: Time) {
+        let Some(start) = self.waits.take() else { return };
+        let off = now.since(start);
+        let due = std::mem::take(&mut self.due);
+        self.due = due.into_iter().map(|((at, n), hand)| ((later(at, off), n), hand)).collect();
+        for drift in &mut self.drifts {
+            drift.since = later(drift.since, off);
+        }
+    }
+
     /// Whether nothing will happen any more but what the bus brings about.
     #[must_use]
     pub fn is_over(&self) -> bool {
@@ -123,6 +152,9 @@ impl Timeline {
     /// When something is due next, as far as that is known.
     #[must_use]
     pub fn next_event(&self) -> Option<Time> {
+        if self.waits.is_some() {
+            return None;
+        }
         let event = self.due.keys().next().map(|(at, _)| *at);
         self.drifts.iter().filter_map(Drift::next).chain(event).min()
     }

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use k485_proto::message::kind::hex_bytes;
 use k485_proto::slot::Letter;
 
+use crate::device::boxes::Family;
 use crate::table::{Length, Shape, Word};
 
 /// A box's identity, as 24 hex digits.
@@ -247,7 +248,7 @@ words! {
         Box113 = "1.1.3",
         /// K2's, 1.1.0.
         Box110 = "1.1.0",
-        /// A Creality Hi's.
+        /// A Creality Hi's, as far as its dialect knows it.
         Hi = "hi",
         /// The kit's for K1 printers, which tells 1.1.0.
         K1 = "k1",
@@ -255,6 +256,15 @@ words! {
 }
 
 impl Firmware {
+    /// Whose box it makes.
+    #[must_use]
+    pub fn family(self) -> Family {
+        match self {
+            Firmware::Hi => Family::Hi,
+            Firmware::Box113 | Firmware::Box110 | Firmware::K1 => Family::K2,
+        }
+    }
+
     /// The version that it tells.
     #[must_use]
     pub fn version(self) -> [u8; 3] {

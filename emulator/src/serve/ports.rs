@@ -1,9 +1,8 @@
 //! What endpoints are made of: who reads them, and how they are written to.
 
-use std::cell::RefCell;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::rc::Rc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use k485_link::{Clock, GarblingPty, Link, memory};
@@ -15,11 +14,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::spawn_local;
 
+use super::pace::Pace;
 use super::watch;
 use crate::bus::EndpointId;
 
 /// Bytes of one read.
-const CHUNK: usize = 4096;
+pub(super) const CHUNK: usize = 4096;
 /// How far a talker may be ahead of the wire.
 const AHEAD: Duration = Duration::from_millis(20);
 /// Messages that wait for a slow reader inside the process.
@@ -37,22 +37,101 @@ pub(super) enum Input {
 
 /// Where the others are heard.
 pub(super) enum Outlet {
-    Pty(Rc<RefCell<GarblingPty>>),
+    Tty(Tty),
     Tcp(OwnedWriteHalf),
-    Serial(Rc<AsyncFd<OwnedFd>>),
     Duplex(Sender<Vec<u8>>),
     Tap(memory::End),
+    Listener(Box<dyn FnMut(&[u8], Time)>),
 }
 
 impl Outlet {
-    /// Says it there. A bus waits for nobody: what is not taken is lost.
-    pub(super) fn say(&mut self, bytes: &[u8]) {
+    /// Says there what was on the bus at `at`. A bus waits for nobody: what is not taken is lost.
+    pub(super) fn say(&mut self, bytes: &[u8], at: Time) {
         match self {
-            Outlet::Pty(pty) => drop(pty.borrow_mut().write_all(bytes)),
+            Outlet::Tty(tty) => tty.say(bytes),
             Outlet::Tcp(stream) => drop(stream.try_write(bytes)),
-            Outlet::Serial(fd) => drop(rustix::io::write(fd.get_ref(), bytes)),
             Outlet::Duplex(sender) => drop(sender.try_send(bytes.to_vec())),
             Outlet::Tap(end) => drop(end.send(bytes)),
+            Outlet::Listener(call) => call(bytes, at),
+        }
+    }
+}
+
+/// What a terminal is made of.
+enum Wire {
+    /// It is never gone: who closes it may open it again.
+    Pty(Box<GarblingPty>),
+    Serial(OwnedFd),
+}
+
+/// A terminal, which the server reads itself: a task of its own would cost a reply some µs.
+pub(super) struct Tty {
+    wire: Wire,
+    watch: AsyncFd<OwnedFd>,
+    /// When all that was said there will have been on the wire.
+    free: Time,
+}
+
+impl Tty {
+    pub(super) fn pty(pty: GarblingPty) -> io::Result<Tty> {
+        let watch = watch(pty.as_fd().try_clone_to_owned()?)?;
+        Ok(Tty { wire: Wire::Pty(Box::new(pty)), watch, free: Time(i64::MIN) })
+    }
+
+    pub(super) fn serial(fd: OwnedFd) -> io::Result<Tty> {
+        let watch = watch(fd.try_clone()?)?;
+        Ok(Tty { wire: Wire::Serial(fd), watch, free: Time(i64::MIN) })
+    }
+
+    fn say(&mut self, bytes: &[u8]) {
+        match &mut self.wire {
+            Wire::Pty(pty) => drop(pty.write_all(bytes)),
+            Wire::Serial(fd) => drop(rustix::io::write(fd, bytes)),
+        }
+    }
+
+    /// When it is to be read again, where who talks is too far ahead of the wire.
+    pub(super) fn held_until(&self, now: Time) -> Option<Time> {
+        let until = Time(self.free.0.saturating_sub(AHEAD.as_nanos() as i64));
+        (until > now).then_some(until)
+    }
+
+    /// What is said there at `now`, at most as fast as the wire, where a byte takes `byte` ns.
+    pub(super) fn poll_hear(
+        &mut self,
+        context: &mut Context<'_>,
+        buf: &mut [u8],
+        now: Time,
+        byte: i64,
+    ) -> Poll<io::Result<usize>> {
+        if self.held_until(now).is_some() {
+            return Poll::Pending;
+        }
+        loop {
+            let mut ready = ready!(self.watch.poll_read_ready(context))?;
+            let (most, read) = match &mut self.wire {
+                Wire::Pty(pty) => (buf.len() / 10, pty.read(buf)),
+                Wire::Serial(fd) => match rustix::io::read(&*fd, &mut *buf) {
+                    Ok(0) => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+                    read => (buf.len(), read.map_err(io::Error::from)),
+                },
+            };
+            match read {
+                Ok(n) => {
+                    if n < most {
+                        // All that was there: what comes from now on is told anew.
+                        ready.clear_ready();
+                    }
+                    if n > 0 {
+                        let time = byte.saturating_mul(n as i64);
+                        self.free = Time(self.free.max(now).0.saturating_add(time));
+                        return Poll::Ready(Ok(n));
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
         }
     }
 }
@@ -63,7 +142,8 @@ pub(super) struct Mouth {
     pub(super) endpoint: EndpointId,
     pub(super) inputs: Sender<Input>,
     pub(super) clock: Clock,
-    /// What a byte takes, in ns; 0 where it takes none.
+    pub(super) pace: Pace,
+    /// What a byte takes, in ns of the bus's time; 0 where it takes none.
     pub(super) byte: i64,
 }
 
@@ -75,7 +155,8 @@ impl Mouth {
         if self.inputs.send(input).await.is_err() {
             return false;
         }
-        free.0 = free.0.max(at.0).saturating_add(self.byte.saturating_mul(bytes.len() as i64));
+        let takes = self.pace.stretch(self.byte.saturating_mul(bytes.len() as i64));
+        free.0 = free.0.max(at.0).saturating_add(takes);
         let ahead = u64::try_from(free.since(at)).unwrap_or(0);
         if let Some(wait) = Duration::from_nanos(ahead).checked_sub(AHEAD) {
             tokio::time::sleep(wait).await;
@@ -86,56 +167,6 @@ impl Mouth {
     async fn left(&self, why: Option<io::Error>) {
         let _ = self.inputs.send(Input::Left { endpoint: self.endpoint, why }).await;
     }
-}
-
-/// Hears a pseudo-terminal. It is never gone: who closes it may open it again.
-pub(super) fn pty(pty: GarblingPty, mouth: Mouth) -> io::Result<Outlet> {
-    let fd = watch(pty.as_fd().try_clone_to_owned()?)?;
-    let pty = Rc::new(RefCell::new(pty));
-    let reader = Rc::clone(&pty);
-    spawn_local(async move {
-        let (mut buf, mut free) = (vec![0; CHUNK * 10], Time(0));
-        loop {
-            let read = fd.readable().await.and_then(|mut ready| {
-                match ready.try_io(|_| reader.borrow_mut().read(&mut buf)) {
-                    Ok(read) => read,
-                    Err(_would_block) => Ok(0),
-                }
-            });
-            match read {
-                Ok(0) => {}
-                Ok(n) if mouth.say(&buf[..n], &mut free).await => {}
-                Ok(_) => return,
-                Err(error) => return mouth.left(Some(error)).await,
-            }
-        }
-    });
-    Ok(Outlet::Pty(pty))
-}
-
-/// Hears a serial port.
-pub(super) fn serial(fd: OwnedFd, mouth: Mouth) -> io::Result<Outlet> {
-    let fd = Rc::new(watch(fd)?);
-    let reader = Rc::clone(&fd);
-    spawn_local(async move {
-        let (mut buf, mut free) = (vec![0; CHUNK], Time(0));
-        loop {
-            let read = reader.readable().await.and_then(|mut ready| {
-                match ready.try_io(|fd| Ok(rustix::io::read(fd.get_ref(), &mut buf)?)) {
-                    Ok(Ok(0)) => Err(io::ErrorKind::UnexpectedEof.into()),
-                    Ok(read) => read,
-                    Err(_would_block) => Ok(0),
-                }
-            });
-            match read {
-                Ok(0) => {}
-                Ok(n) if mouth.say(&buf[..n], &mut free).await => {}
-                Ok(_) => return,
-                Err(error) => return mouth.left(Some(error)).await,
-            }
-        }
-    });
-    Ok(Outlet::Serial(fd))
 }
 
 /// Waits for TCP clients.

@@ -136,6 +136,7 @@ fn a_picture_is_plain_json() {
     let json = serde_json::to_value(bench.world.state()).unwrap();
     assert_eq!(json["boxes"][1]["address"], 2);
     assert_eq!(json["others"][0], 0x81);
+    assert_eq!(json["devices"][0]["kind"], "motor");
     assert_eq!(json["buffer"]["slack"], 10.0);
 }
 
@@ -151,4 +152,24 @@ fn hands_leave_no_slack_behind() {
         bench.act(&hand);
         assert!(bench.world.plant().printer().empty(), "{hand:?}");
     }
+}
+
+#[test]
+fn what_hands_do_before_the_start_was_there() {
+    let config = BoxConfig { address: Some(Address(1)), ..BoxConfig::default() };
+    let mut world = World::new(ms(60_000), vec![config], 7);
+    for text in ["T1A", "T1B"] {
+        let place = Hand::Place { slot: slot(text), spool: SpoolSpec::default(), tip: 290.0 };
+        world.act(&place).unwrap();
+    }
+    world.advance(ms(60_000));
+    let mut bench = Bench { world, now: 60_000 };
+    bench.wait(1_000);
+    let state = |bench: &mut Bench| bench.ask(1, 0xff, 0x0a, &[]).unwrap();
+    assert_eq!(state(&mut bench)[3..5], [0x00, 0x0a], "nothing to tell");
+    // From now on it is seen to be put in, whoever does it.
+    let place = Hand::Place { slot: slot("T1C"), spool: SpoolSpec::default(), tip: 290.0 };
+    bench.act(&place);
+    bench.wait(1_000);
+    assert_eq!(state(&mut bench)[3..9], [0x30, 0x0a, 0, 0, 1, 0]);
 }

@@ -2,7 +2,7 @@
 
 use k485_emulator::{Hand, World};
 use k485_link::Faults;
-use k485_link::fault::{Befalls, Effect, Passed};
+use k485_link::fault::Passed;
 use k485_proto::deframer::{Deframer, Span};
 use k485_proto::record::{Direction, Time};
 
@@ -27,8 +27,6 @@ pub(crate) struct Bench {
     pub(crate) armed: Option<Faults>,
     /// Bytes on their way, in order of time.
     wire: Vec<Passed>,
-    /// Bytes that a busy device reads later, and when.
-    busy: Vec<Option<(Time, Vec<u8>)>>,
     deframer: Deframer,
     /// Frames that the host has heard.
     pub(crate) frames: Vec<Vec<u8>>,
@@ -39,15 +37,13 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new(world: World, faults: Faults) -> Bench {
-        let devices = world.devices().count();
         Bench {
             now: world.now(),
             world,
-            faults,
+            faults: faults.with_devices(),
             ahead: Vec::new(),
             armed: None,
             wire: Vec::new(),
-            busy: vec![None; devices],
             deframer: Deframer::new(),
             frames: Vec::new(),
             heard: Vec::new(),
@@ -73,8 +69,7 @@ impl Bench {
         loop {
             let ahead = self.ahead.iter().map(|(at, _)| *at);
             let wire = self.wire.first().map(|passed| passed.at);
-            let busy = self.busy.iter().flatten().map(|(until, _)| *until);
-            let due = ahead.chain(wire).chain(self.faults.next_event()).chain(busy).min();
+            let due = ahead.chain(wire).chain(self.faults.next_event()).min();
             let to = due.map_or(end, |due| due.max(self.now).min(end));
             self.run(to);
             if to >= end {
@@ -95,16 +90,9 @@ impl Bench {
                 Event::HostRestarts => self.restarted = true,
                 Event::Faults => {
                     if let Some(armed) = self.armed.take() {
-                        self.faults = armed;
+                        self.faults = armed.with_devices();
                     }
                 }
-            }
-        }
-        for unit in 0..self.busy.len() {
-            if self.busy[unit].as_ref().is_some_and(|(until, _)| *until <= to)
-                && let Some((_, bytes)) = self.busy[unit].take()
-            {
-                self.tell(unit, &bytes);
             }
         }
         while self.wire.first().is_some_and(|passed| passed.at <= to) {
@@ -116,19 +104,8 @@ impl Bench {
         }
     }
 
-    /// The devices hear; a busy one later.
     fn ask(&mut self, bytes: &[u8]) {
-        for unit in 0..self.busy.len() {
-            match &mut self.busy[unit] {
-                Some((_, waiting)) => waiting.extend_from_slice(bytes),
-                None => self.tell(unit, bytes),
-            }
-        }
-    }
-
-    /// Boxes are the world's first devices, by their places.
-    fn tell(&mut self, unit: usize, bytes: &[u8]) {
-        self.world.heard_by(bytes, self.now, |id| id.0 == unit);
+        self.world.heard(bytes, self.now);
         self.collect();
     }
 
@@ -164,35 +141,7 @@ impl Bench {
             self.wire.insert(place, one);
         }
         for effect in self.faults.effects() {
-            self.befall(effect);
-        }
-    }
-
-    fn befall(&mut self, effect: Effect) {
-        // By the address that the box has now; one that has none is meant by FE.
-        let boxes = self.world.plant().boxes();
-        let units: Vec<usize> = (0..boxes)
-            .filter(|unit| {
-                let device = self.world.filament_box(*unit);
-                device.is_some_and(|device| device.address() == effect.device)
-            })
-            .collect();
-        for unit in units {
-            let number = unit + 1;
-            match effect.what {
-                Befalls::Reset => {
-                    self.ahead.push((effect.at, Event::Hand(Hand::Reset { unit: number })));
-                }
-                Befalls::SlowBoot { ns } => {
-                    let later = Time(effect.at.0 + ns);
-                    self.ahead.push((effect.at, Event::Hand(Hand::Unplug { unit: number })));
-                    self.ahead.push((later, Event::Hand(Hand::Plug { unit: number })));
-                }
-                Befalls::Busy { ns } => {
-                    self.busy[unit] = Some((Time(effect.at.0 + ns), Vec::new()));
-                }
-                Befalls::Offline { .. } => {}
-            }
+            self.world.befall(&effect);
         }
     }
 }

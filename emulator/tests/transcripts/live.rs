@@ -6,25 +6,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use k485_emulator::bus::{Bus, BusConfig};
 use k485_emulator::hand::Hand;
 use k485_emulator::serve::{Handle, Server};
-use k485_link::{Clock, Event, Hear, Link, Options, Serial};
+use k485_link::Clock;
 use k485_proto::record::Time;
 
+use crate::client::Client;
 use crate::player::{Player, Tally, Wire};
 use crate::script::Line;
 use crate::{script, stage};
 
-/// How often the toolhead sensor is looked at.
-const LOOK: Duration = Duration::from_millis(5);
-
 /// A client of the pseudo-terminal.
 pub(crate) struct Live {
-    clock: Clock,
-    port: Serial,
+    client: Client,
     handle: Handle,
     toolhead: Arc<AtomicBool>,
     server: Option<JoinHandle<()>>,
@@ -48,8 +44,8 @@ impl Live {
             }
         });
         let (path, handle, unassigned) = receiver.recv()??;
-        let port = Serial::open(&path, &Options::default(), clock)?;
-        Ok((Live { clock, port, handle, toolhead, server: Some(server) }, unassigned))
+        let client = Client::open(&path, clock)?;
+        Ok((Live { client, handle, toolhead, server: Some(server) }, unassigned))
     }
 }
 
@@ -64,28 +60,15 @@ impl Drop for Live {
 
 impl Wire for Live {
     fn now(&self) -> Time {
-        self.clock.now()
+        self.client.now()
     }
 
     fn say(&mut self, bytes: &[u8]) -> Time {
-        self.port.send(bytes).expect("the pseudo-terminal is there")
+        self.client.say(bytes)
     }
 
     fn listen(&mut self, until: Time) -> Vec<(Time, Vec<u8>)> {
-        let seen = self.toolhead();
-        let mut buf = [0; 512];
-        loop {
-            let left = until.since(self.now()).max(0).unsigned_abs();
-            let timeout = Duration::from_nanos(left).min(LOOK);
-            match self.port.read(&mut buf, timeout).expect("the pseudo-terminal is there") {
-                Event::Bytes { n, time } => return vec![(time, buf[..n].to_vec())],
-                Event::Closed => panic!("the pseudo-terminal has closed"),
-                Event::Idle => {}
-            }
-            if self.now() >= until || self.toolhead() != seen {
-                return Vec::new();
-            }
-        }
+        self.client.listen(until, || self.toolhead.load(Ordering::Acquire))
     }
 
     fn toolhead(&self) -> bool {

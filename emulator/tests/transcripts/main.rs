@@ -7,6 +7,7 @@
 //! `transcripts` they are. Without it the tests report as ignored.
 
 mod bench;
+mod client;
 mod engine;
 mod judge;
 mod live;

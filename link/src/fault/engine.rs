@@ -46,22 +46,29 @@ pub struct Counts {
 #[derive(Debug)]
 pub struct Faults {
     rules: Vec<Armed>,
+    /// Gives each rule its own chance.
+    seeds: Rng,
+    /// The number of the next rule.
+    next: u64,
     dialect: &'static Dialect,
     watch: Watch,
     /// Of requests and of replies.
     lanes: [Lane; 2],
     now: Time,
     /// Who is silent, until when.
-    silent: BTreeMap<Address, Time>,
+    silent: BTreeMap<Address, Silence>,
     talkers: Vec<Talker>,
     /// The last reply of each address, where some rule makes devices babble.
     replies: BTreeMap<Address, Vec<u8>>,
     effects: Vec<Effect>,
+    /// Whether whoever passes the bytes has the devices, and silences them himself.
+    has_devices: bool,
 }
 
 /// A rule with its state.
 #[derive(Debug)]
 struct Armed {
+    id: u64,
     rule: Rule,
     rng: Rng,
     counts: Counts,
@@ -69,9 +76,19 @@ struct Armed {
     since: Option<Time>,
 }
 
+/// A device that neither hears nor says anything.
+#[derive(Debug)]
+struct Silence {
+    until: Time,
+    /// The rule that struck it.
+    rule: u64,
+}
+
 /// A device that talks without being asked.
 #[derive(Debug)]
 struct Talker {
+    /// The rule that struck it.
+    rule: u64,
     device: Address,
     rng: Rng,
     next: Time,
@@ -104,16 +121,10 @@ impl Faults {
     /// Rules at work on a bus that nothing has passed yet.
     #[must_use]
     pub fn new(rules: Vec<Rule>, dialect: &'static Dialect, seed: u64) -> Faults {
-        // A generator each, so that what one rule meets does not change what another one does.
-        let mut seeds = Rng::new(seed);
-        let armed = |rule| Armed {
-            rule,
-            rng: Rng::new(seeds.next_u64()),
-            counts: Counts::default(),
-            since: None,
-        };
-        Faults {
-            rules: rules.into_iter().map(armed).collect(),
+        let mut faults = Faults {
+            rules: Vec::new(),
+            seeds: Rng::new(seed),
+            next: 1,
             dialect,
             watch: Watch::new(dialect, Arc::from("")),
             lanes: Default::default(),
@@ -122,7 +133,52 @@ impl Faults {
             talkers: Vec::new(),
             replies: BTreeMap::new(),
             effects: Vec::new(),
+            has_devices: false,
+        };
+        for rule in rules {
+            faults.add(rule);
         }
+        faults
+    }
+
+    /// Adds a rule behind the others; its number, by which it can be taken away.
+    pub fn add(&mut self, rule: Rule) -> u64 {
+        // A generator each, so that what one rule meets does not change what another one does.
+        let rng = Rng::new(self.seeds.next_u64());
+        let id = self.next;
+        self.next += 1;
+        self.rules.push(Armed { id, rule, rng, counts: Counts::default(), since: None });
+        id
+    }
+
+    /// Takes a rule away, and ends what it brought over devices: silence and babbling. Whether there
+    /// was one with this number.
+    pub fn remove(&mut self, id: u64) -> bool {
+        let before = self.rules.len();
+        self.rules.retain(|armed| armed.id != id);
+        self.silent.retain(|_, silence| silence.rule != id);
+        self.talkers.retain(|talker| talker.rule != id);
+        self.rules.len() < before
+    }
+
+    /// Takes all rules away, and ends what they brought over devices.
+    pub fn clear(&mut self) {
+        self.rules.clear();
+        self.silent.clear();
+        self.talkers.clear();
+    }
+
+    /// The rules in their order, each with its number and how often it was at work.
+    pub fn numbered(&self) -> impl Iterator<Item = (u64, &Rule, Counts)> {
+        self.rules.iter().map(|armed| (armed.id, &armed.rule, armed.counts))
+    }
+
+    /// The same for somebody who has the devices and carries out all that befalls them: who is offline
+    /// is then kept from the bus by him, and what is said to such a device passes, for others to hear.
+    #[must_use]
+    pub fn with_devices(mut self) -> Faults {
+        self.has_devices = true;
+        self
     }
 
     /// The same on a bus of that name, for filters that ask for it.
@@ -139,7 +195,8 @@ impl Faults {
         if bytes.is_empty() {
             return out;
         }
-        if self.rules.is_empty() {
+        // What an earlier rule has held back goes first.
+        if self.rules.is_empty() && !self.lanes[lane(direction)].waits() {
             out.push(Passed { at: self.now, direction, bytes: bytes.to_vec() });
             return out;
         }
@@ -193,7 +250,7 @@ impl Faults {
         let subject = self.watch.look(record, direction, at);
         let frame = subject.frame();
         let addr = frame.map(|frame| frame.addr());
-        if addr.is_some_and(|addr| self.is_silent(addr, at)) {
+        if !self.has_devices && addr.is_some_and(|addr| self.is_silent(addr, at)) {
             return;
         }
         let babbles = |armed: &Armed| matches!(armed.rule.kind, Kind::Babble { .. });
@@ -211,12 +268,12 @@ impl Faults {
             if !way || !subject.is_meant(rule.when.as_ref()) || !armed.decides(at) {
                 continue;
             }
-            let kind = armed.rule.kind.clone();
+            let (kind, id) = (armed.rule.kind.clone(), armed.id);
             let struck = match kind.device() {
                 Some(named) => match named.or(addr) {
                     Some(device) => {
                         let rng = Rng::new(armed.rng.next_u64());
-                        silenced |= self.befall(&kind, device, at, rng) && addr == Some(device);
+                        silenced |= self.befall(id, &kind, device, at, rng) && addr == Some(device);
                         true
                     }
                     // Noise is nobody's.
@@ -229,16 +286,16 @@ impl Faults {
             }
         }
         // Who went silent at this very frame did not hear it, or did not say it.
-        if !silenced {
+        if !silenced || (self.has_devices && direction == Direction::Request) {
             message.deliver(out);
         }
     }
 
     /// Something befalls a device; whether it is silent from now on.
-    fn befall(&mut self, kind: &Kind, device: Address, at: Time, rng: Rng) -> bool {
+    fn befall(&mut self, rule: u64, kind: &Kind, device: Address, at: Time, rng: Rng) -> bool {
         let what = match *kind {
             Kind::Offline { lasts_ns, .. } => {
-                self.silent.insert(device, later(at, lasts_ns));
+                self.silent.insert(device, Silence { until: later(at, lasts_ns), rule });
                 Befalls::Offline { ns: lasts_ns }
             }
             Kind::Babble { lasts_ns, gap_ns, .. } => {
@@ -246,7 +303,7 @@ impl Faults {
                 let (next, until) = (later(at, gap_ns), later(at, lasts_ns));
                 self.talkers.retain(|talker| talker.device != device);
                 if next <= until {
-                    self.talkers.push(Talker { device, rng, next, until, gap_ns });
+                    self.talkers.push(Talker { rule, device, rng, next, until, gap_ns });
                 }
                 return false;
             }
@@ -260,7 +317,7 @@ impl Faults {
     }
 
     fn is_silent(&mut self, addr: Address, at: Time) -> bool {
-        self.silent.retain(|_, until| *until > at);
+        self.silent.retain(|_, silence| silence.until > at);
         self.silent.contains_key(&addr)
     }
 
@@ -278,7 +335,7 @@ impl Faults {
                 }
             };
             // One who is silent says nothing here either.
-            if self.silent.get(&talker.device).is_none_or(|until| *until <= talker.next) {
+            if self.silent.get(&talker.device).is_none_or(|silence| silence.until <= talker.next) {
                 out.push(Passed { at: talker.next, direction: Direction::Response, bytes });
             }
             talker.next = later(talker.next, talker.gap_ns);

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use k485_proto::address::Class;
+use k485_proto::address::{Address, Class};
 use k485_proto::effect::Effect;
 use k485_proto::evidence::Evidence;
 use k485_proto::key::KEYS;
@@ -321,7 +321,8 @@ fn evidence_of(forms: &[Form]) -> String {
 }
 
 fn motor_parameters() -> String {
-    let mut table = Table::new(["id", "hex", "name", "type", "bytes"]);
+    let mut table = Table::new(["id", "hex", "name", "type", "bytes", "default"]);
+    let default = |id, motor| params::default(id, Address(motor)).unwrap_or_default().to_string();
     for id in 0..=u8::MAX {
         if let Some((name, kind)) = params::info(id) {
             table.row([
@@ -330,6 +331,10 @@ fn motor_parameters() -> String {
                 format!("`{name}`"),
                 kind.name().into(),
                 kind.size().to_string(),
+                match (default(id, 0x81), default(id, 0x82)) {
+                    (x, others) if x == others => x,
+                    (x, others) => format!("{x} (x), {others}"),
+                },
             ]);
         }
     }

@@ -167,7 +167,8 @@ impl Motion {
                 let reply = extrude_process::Reply::ToHub { state: io.machine.state };
                 (extrude_process::FUNCTION.code, reply.to_vec())
             }
-            Motion::Still | Motion::HubFeed | Motion::Fill | Motion::Push { .. } => {
+            Motion::Push { .. } => (extrude_process::FUNCTION.code, io.machine.tell_push()),
+            Motion::Still | Motion::HubFeed | Motion::Fill => {
                 (extrude_process::FUNCTION.code, Vec::new())
             }
             Motion::Empty { .. } | Motion::Back { .. } => {

@@ -13,6 +13,17 @@ pub struct Climate {
     pub humidity: i8,
 }
 
+/// Whose box it is like, as far as dialects tell them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Family {
+    /// A K2's, and a K1 kit's: their dialects have the same layouts.
+    #[default]
+    K2,
+    /// A Creality Hi's, whose dialect rests on notes where its one capture is silent: 05 is the
+    /// cutter's state, a push answers the odometer, STATUS 16 is a box at work.
+    Hi,
+}
+
 /// What a box is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BoxConfig {
@@ -27,6 +38,8 @@ pub struct BoxConfig {
     pub address: Option<Address>,
     /// How long its loader runs before the application, in ms; `u32::MAX` is until it is told.
     pub loader_ms: u32,
+    /// Whose box it is like.
+    pub family: Family,
     /// The version, three characters.
     pub version: [u8; 3],
     /// The serial number; shown with zeros behind it up to 19 characters.
@@ -39,7 +52,9 @@ pub struct BoxConfig {
     pub climate: Option<Climate>,
     /// The parts that fail: EEPROM, humidity sensor, wheel, buffer, left and right tag reader.
     pub failed: [bool; 6],
-    /// Whether filament that is put in is preloaded and its tag read.
+    /// Whether filament that is put in is preloaded and its tag read. What is there at the box's start
+    /// was not put in: whether the real firmware works such slots was not seen (all that was observed
+    /// was put in later), and its host has them worked by 0D when it wants that.
     pub preload: bool,
     /// How long things take.
     pub timings: Timings,
@@ -53,6 +68,7 @@ impl Default for BoxConfig {
             uniid: *b"\x69\x06\x30\x02\x18\x53\x33\x11\x52\x35\x38\x32",
             address: None,
             loader_ms: 0,
+            family: Family::K2,
             version: *b"113",
             serial: "10000000000000000A1".to_owned(),
             odometer: 0.0,

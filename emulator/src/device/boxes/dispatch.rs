@@ -18,10 +18,8 @@ use crate::plant::{Drive, Plant, SLOTS};
 const PARAMS: u8 = 0x01;
 /// CRC_ERR.
 const CRC: u8 = 0x02;
-/// STATE_ERR.
-const STATE: u8 = 0x03;
-/// RETRUDE_ERR4: no filament where some should be.
-const NO_FILAMENT: u8 = 0x16;
+/// RETRUDE_ERR3: no slot is named, and several are in the hub.
+const SEVERAL: u8 = 0x15;
 
 /// What a request comes to.
 pub(super) enum Answer {
@@ -55,6 +53,9 @@ fn single(slots: SlotSet) -> Option<usize> {
 impl BoxDevice {
     /// Executes a frame that was heard.
     pub(super) fn dispatch(&mut self, heard: &Heard, plant: &mut Plant) {
+        if heard.crc_ok {
+            self.host = Some(self.now);
+        }
         if self.machine.in_loader(self.now) {
             if heard.crc_ok && !self.manage(heard) {
                 self.load(heard);
@@ -156,7 +157,7 @@ impl BoxDevice {
             return fail(PARAMS);
         }
         if matches!(self.machine.state, BoxState::PRELOADING | BoxState::WRAPPING) {
-            return fail(STATE);
+            return fail(self.machine.wrong_state());
         }
         match (mode, single(slot)) {
             (BoxMode::PRINT, Some(slot)) => {
@@ -191,9 +192,7 @@ impl BoxDevice {
     }
 
     fn buffer(&mut self, _: get_buffer_state::Request, plant: &mut Plant) -> Answer {
-        let printer = plant.printer();
-        let buffer = Buffer(u8::from(printer.full()) | u8::from(printer.empty()) << 1);
-        Reply(0, get_buffer_state::Reply::State { buffer }.to_vec())
+        Reply(0, self.machine.tell_buffer(plant.printer()))
     }
 
     /// Declared, and in the firmware's table of lengths, yet never executed.
@@ -206,12 +205,10 @@ impl BoxDevice {
         request: ctrl_connection_motor_action::Request,
         plant: &mut Plant,
     ) -> Answer {
-        use ctrl_connection_motor_action::{Reply as Said, Request};
-        let state = self.machine.state;
-        if state != BoxState::IDLE {
-            return Reply(STATE, Said::WrongState { state }.to_vec());
+        if self.machine.state != BoxState::IDLE {
+            return Reply(self.machine.wrong_state(), self.machine.refused_by_hand());
         }
-        let Request::Action { action } = request;
+        let ctrl_connection_motor_action::Request::Action { action } = request;
         plant.path_mut(self.machine.config.unit).hub = match action {
             MotorAction::STOP => Drive::Stop,
             MotorAction::EXTRUDE => Drive::Forward,
@@ -280,11 +277,12 @@ impl BoxDevice {
             }
             Preload::RUN | Preload::TIGHT => {
                 if !matches!(self.machine.state, BoxState::IDLE | BoxState::PRELOADING) {
-                    return fail(STATE);
+                    return fail(self.machine.wrong_state());
                 }
                 if !self.any_inlet(plant) {
-                    self.machine.settle(NO_FILAMENT);
-                    return fail(NO_FILAMENT);
+                    let status = self.machine.no_filament();
+                    self.machine.settle(status);
+                    return fail(status);
                 }
                 let slots = slots.0 & SlotSet::ALL.0;
                 work(Motion::Run { slots, tags: action == Preload::RUN })
@@ -333,7 +331,8 @@ impl BoxDevice {
                     BoxState::IDLE => BoxState::PRELOADING,
                     state => state,
                 };
-                Reply(STATE, extrude_process::Reply::ToHub { state }.to_vec())
+                let status = machine.wrong_state();
+                Reply(status, extrude_process::Reply::ToHub { state }.to_vec())
             }
             ExtrudeStage::FEED_UNTIL_STILL => work(Motion::Still),
             ExtrudeStage::HUB_FEED => work(Motion::HubFeed),
@@ -371,15 +370,16 @@ impl BoxDevice {
         // The slot is taken over before anything else is looked at, even by a printing box.
         self.machine.slot = slot;
         if !matches!(self.machine.state, BoxState::IDLE | BoxState::PRELOADING) {
-            return fail(STATE);
+            return fail(self.machine.wrong_state());
         }
         let path = plant.path(self.machine.config.unit);
         let hub =
             (0..SLOTS).filter(|slot| path.in_hub(*slot)).fold(0, |mask, slot| mask | 1 << slot);
         let filament = slot.map_or_else(|| self.any_inlet(plant), |slot| path.inlet(slot));
         if !filament {
-            self.machine.settle(NO_FILAMENT);
-            return fail(NO_FILAMENT);
+            let status = self.machine.no_filament();
+            self.machine.settle(status);
+            return fail(status);
         }
         let slots = if slot.is_some() { slots.0 } else { hub };
         if slots == 0 {
@@ -387,6 +387,12 @@ impl BoxDevice {
             return ok();
         }
         match stage {
+            // Stage 01 was seen to take them one after the other; that 00, which cannot, is what
+            // answers so is inferred: the firmware has this status, and no other place for it.
+            RetrudeStage::TO_BUFFER_EMPTY if slots.count_ones() > 1 => {
+                self.machine.settle(SEVERAL);
+                fail(SEVERAL)
+            }
             RetrudeStage::TO_BUFFER_EMPTY => work(Motion::Empty { slots }),
             RetrudeStage::INTO_SLOT => work(Motion::Back { slots }),
             _ => {
@@ -405,7 +411,7 @@ impl BoxDevice {
         let extrude_process_model2::Request::Slot { slot } = request else { return fail(PARAMS) };
         let Some(slot) = single(slot) else { return fail(PARAMS) };
         if self.machine.state != BoxState::IDLE || self.machine.working.is_some() {
-            return fail(STATE);
+            return fail(self.machine.wrong_state());
         }
         work(Motion::InOne { slot })
     }

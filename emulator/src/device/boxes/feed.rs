@@ -44,6 +44,11 @@ impl Feed {
         Feed { at: At::Start }
     }
 
+    /// Whether it has been told to end, which it answers when the buffer is full.
+    pub(super) fn owes(&self) -> bool {
+        matches!(self.at, At::Filling)
+    }
+
     pub(super) fn run(&mut self, result: u8, io: &mut Io<'_>) -> Next {
         let (poll, read) = (io.machine.config.timings.poll, io.machine.config.timings.poll_read);
         match std::mem::replace(&mut self.at, At::Filling) {

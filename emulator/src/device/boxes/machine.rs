@@ -43,6 +43,8 @@ pub(super) struct Machine {
     pub(super) code: u8,
     /// Whether the box restarts as soon as it has spoken.
     pub(super) reboot: bool,
+    /// How long the loader runs this time, in ms; `u32::MAX` is until it is told.
+    pub(super) loader_ms: u32,
     /// Whether the loader was told to start the application.
     pub(super) app: bool,
     /// The wheel's steps at its last reading, and at the last clearing.
@@ -66,6 +68,7 @@ impl Machine {
     pub(super) fn new(config: BoxConfig) -> Machine {
         let printing = config.printing;
         Machine {
+            loader_ms: config.loader_ms,
             config,
             state: if printing.is_some() { BoxState::PRINTING } else { BoxState::IDLE },
             error: 0,
@@ -105,7 +108,7 @@ impl Machine {
 
     /// Whether the loader still runs.
     pub(super) fn in_loader(&self, now: Time) -> bool {
-        let ms = self.config.loader_ms;
+        let ms = self.loader_ms;
         !self.app && ms != 0 && (ms == u32::MAX || self.tick(now) < i64::from(ms))
     }
 
@@ -257,6 +260,13 @@ impl Machine {
             let time = self.at_tick(tick);
             due = Some(due.map_or(time, |due: Time| due.min(time)));
         };
+        // The application's first look, as soon as it runs.
+        match self.loader_ms {
+            _ if self.started => {}
+            _ if !self.in_loader(now) => at(tick + 1),
+            u32::MAX => {}
+            ms => at(i64::from(ms)),
+        }
         if moving {
             at(tick + 1);
         } else if self.moved {

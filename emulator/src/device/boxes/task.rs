@@ -122,6 +122,15 @@ impl Thread {
         self.is_working().then_some(self.wake)
     }
 
+    /// Whether what it works on ends with an answer.
+    pub(super) fn owes(&self) -> bool {
+        match self.stack.first() {
+            None => false,
+            Some(Step::Feed(feed)) => feed.owes(),
+            Some(_) => true,
+        }
+    }
+
     pub(super) fn is_due(&self, now: Time) -> bool {
         self.wake().is_some_and(|wake| wake <= now)
     }

@@ -183,6 +183,19 @@ fn a_reboot_is_answered_first() {
 }
 
 #[test]
+fn a_host_that_is_silent_for_a_minute_is_missed() {
+    let mut bench = Bench::ready();
+    assert!(bench.device.misses_host(), "none was heard yet");
+    bench.ask("0103ff05", 59_000);
+    assert!(!bench.device.misses_host());
+    // What goes to others is no frame to this one.
+    bench.ask("0203ff05", 1_000);
+    assert!(bench.device.misses_host());
+    assert_eq!(bench.ask("0103ff05", 10), ["0104000502"]);
+    assert!(!bench.device.misses_host());
+}
+
+#[test]
 fn a_day_of_polling_is_cheap() {
     let mut bench = Bench::ready();
     for _ in 0..86_400 {

@@ -94,6 +94,8 @@ struct Draw {
     /// The wheel when it last turned, and when that was.
     wheel: i64,
     turned: i64,
+    /// When the hub motor was last seen not to be blocked.
+    ran: i64,
     tries: u8,
     /// Since when the feeder alone tries to free the hub.
     freeing: Option<i64>,
@@ -125,6 +127,7 @@ impl PullBack {
                     dark: 0,
                     wheel,
                     turned: tick,
+                    ran: tick,
                     tries: 0,
                     freeing: None,
                 })
@@ -141,7 +144,7 @@ impl PullBack {
                 self.go_on(draw, seen, io)
             }
             BackAt::Pause(mut draw) => {
-                draw.turned = io.tick();
+                (draw.turned, draw.ran) = (io.tick(), io.tick());
                 if draw.tries >= TRIES {
                     draw.freeing = Some(io.tick());
                     io.path().feeders[self.slot] = Drive::Reverse;
@@ -178,6 +181,13 @@ impl PullBack {
         if io.machine.turned_since(draw.wheel) > 0.5 || !seen {
             draw.wheel = io.machine.wheel();
             draw.turned = tick;
+        }
+        // The firmware has a status for a motor that is blocked while it pulls back. It was not
+        // observed: that it takes as long as a try without motion is inferred.
+        if !io.path().hub_stands() {
+            draw.ran = tick;
+        } else if tick - draw.ran >= i64::from(timings.back_still) {
+            return self.stop(io, 0x19);
         }
         if draw.freeing.is_some_and(|since| tick - since >= i64::from(timings.back_free)) {
             return self.stop(io, 0x14);

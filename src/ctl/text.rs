@@ -1,0 +1,138 @@
+//! What a face tells, as lines for people.
+
+use std::io::{self, Write};
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde_json::Value;
+
+/// How everything is.
+pub(super) fn state(state: &Value, out: &mut impl Write) -> io::Result<()> {
+    let bus = &state["bus"];
+    writeln!(out, "clock     {}", clock(&state["clock"]))?;
+    if let Some(name) = state["scene"]["name"].as_str() {
+        writeln!(out, "scene     {name}")?;
+    }
+    for endpoint in state["endpoints"].as_array().into_iter().flatten() {
+        let keys = ["link", "address", "path"];
+        let place = keys.iter().find_map(|key| endpoint[*key].as_str()).unwrap_or_default();
+        writeln!(out, "endpoint  {place}")?;
+    }
+    let forced = if flag(&bus["toolhead_forced"]) { " (set by hand)" } else { "" };
+    let filament = if flag(&bus["toolhead"]) { "filament" } else { "no filament" };
+    writeln!(out, "toolhead  {filament}{forced}, extruder {} mm/s", number(&bus["extruder"]))?;
+    let buffer = &bus["buffer"];
+    let at = match (flag(&buffer["full"]), flag(&buffer["empty"])) {
+        (true, _) => "full",
+        (_, true) => "empty",
+        _ => "between",
+    };
+    let held = if flag(&buffer["held"]) { ", held" } else { "" };
+    let (slack, travel) = (number(&buffer["slack"]), number(&buffer["travel"]));
+    writeln!(out, "buffer    {at}, {slack} of {travel} mm{held}")?;
+    for one in bus["boxes"].as_array().into_iter().flatten() {
+        filament_box(one, out)?;
+    }
+    for fault in state["faults"].as_array().into_iter().flatten() {
+        let (id, rule) = (&fault["id"], fault["rule"].as_str().unwrap_or_default());
+        writeln!(out, "fault {id}   struck {} of {}  {rule}", fault["struck"], fault["met"])?;
+    }
+    Ok(())
+}
+
+fn filament_box(one: &Value, out: &mut impl Write) -> io::Result<()> {
+    let place = match (flag(&one["plugged"]), one["address"].as_u64()) {
+        (false, _) => "unplugged".to_owned(),
+        (true, Some(254)) => "no address".to_owned(),
+        (true, address) => format!("at {:02X}", address.unwrap_or_default()),
+    };
+    let climate = match (&one["climate"][0], &one["climate"][1]) {
+        (Value::Number(temperature), Value::Number(humidity)) => {
+            format!("{temperature} °C {humidity} %")
+        }
+        _ => "no climate".to_owned(),
+    };
+    let text = |key: &str| one[key].as_str().unwrap_or_default().to_owned();
+    let number_of = &one["box"];
+    let slips = if flag(&one["slips"]) { ", hub slips" } else { "" };
+    writeln!(
+        out,
+        "box {number_of}     {place}, {}, firmware {}, {climate}, odometer {} mm{slips}",
+        text("state"),
+        text("version"),
+        number(&one["odometer"])
+    )?;
+    if let Some(meaning) = one["trouble"]["meaning"].as_str() {
+        let name = one["trouble"]["name"].as_str().unwrap_or_default();
+        let keys = one["trouble"]["keys"].as_array().into_iter().flatten();
+        let keys: Vec<&str> = keys.filter_map(|key| key["key"].as_str()).collect();
+        writeln!(
+            out,
+            "  {name}: {meaning}{}{}",
+            if keys.is_empty() { "" } else { "; " },
+            keys.join(" ")
+        )?;
+    }
+    for slot in one["slots"].as_array().into_iter().flatten() {
+        writeln!(out, "  T{number_of}{}", slot_line(slot))?;
+    }
+    Ok(())
+}
+
+fn slot_line(slot: &Value) -> String {
+    let mut words = vec![slot["slot"].as_str().unwrap_or_default().to_owned() + "    "];
+    match &slot["spool"] {
+        Value::Null => words.push("no spool".to_owned()),
+        spool => {
+            let known = |key: &str| spool[key].as_str().map(str::to_owned);
+            words.push(known("material").unwrap_or_else(|| "untagged".to_owned()));
+            words.extend(known("colour"));
+            words
+                .push(format!("{:.1} m left", spool["left"].as_f64().unwrap_or_default() / 1000.0));
+        }
+    }
+    if let Some(piece) = slot["filament"].as_array().and_then(|pieces| pieces.last()) {
+        words.push(format!("tip at {} mm", number(&piece[1])));
+    }
+    for (key, what) in [("inlet", "inlet"), ("hub", "hub"), ("jammed", "JAMMED")] {
+        if flag(&slot[key]) {
+            words.push(what.to_owned());
+        }
+    }
+    words.join(" ")
+}
+
+/// How the bus's time goes.
+pub(super) fn clock(clock: &Value) -> String {
+    let elapsed = clock["elapsed"].as_f64().unwrap_or_default();
+    let speed = number(&clock["speed"]);
+    let goes = match (flag(&clock["paused"]), flag(&clock["virtual"])) {
+        (true, true) => "goes on by requests and steps".to_owned(),
+        (true, false) => "paused".to_owned(),
+        (false, true) => format!("goes on by requests and steps, else at {speed}x"),
+        (false, false) => format!("goes at {speed}x"),
+    };
+    format!("{elapsed:.3} s, {goes}")
+}
+
+/// What the bus carried, a line each: its number, its time, the line of a screen.
+pub(super) fn exchange(json: &str, out: &mut impl Write) -> io::Result<()> {
+    let Ok(said) = serde_json::from_str::<Value>(json) else { return Ok(()) };
+    // Milliseconds do for a look; --json has all of it.
+    let millis = said["time"].as_f64().map(|time| (time * 1e3) as i64);
+    let time = millis.and_then(|millis| Timestamp::from_millisecond(millis).ok());
+    let time = time.map(|time| time.to_zoned(TimeZone::system()).strftime("%H:%M:%S%.3f"));
+    let time = time.map(|time| time.to_string()).unwrap_or_default();
+    let text = said["text"].as_str().unwrap_or_default();
+    writeln!(out, "{:>7}  {time}  {text}", said["seq"].to_string())
+}
+
+fn flag(value: &Value) -> bool {
+    value.as_bool().unwrap_or_default()
+}
+
+/// With one digit behind the point where there is something behind it.
+fn number(value: &Value) -> String {
+    let number = value.as_f64().unwrap_or_default();
+    if number.fract().abs() < 0.05 { format!("{number:.0}") } else { format!("{number:.1}") }
+}

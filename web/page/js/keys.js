@@ -1,0 +1,57 @@
+// Shortcuts, and the sheet that tells them.
+
+import { h } from "./dom.js";
+
+const bindings = new Map();
+const told = [];
+
+/** Binds a key; `label` may show it otherwise, `group` is where the help tells it. */
+export function bind(key, what, group, call, label = key) {
+  bindings.set(key, call);
+  const same = told.find((entry) => entry.what === what);
+  if (same) same.labels.push(label);
+  else told.push({ labels: [label], what, group });
+}
+
+/** Something for the help that is bound elsewhere. */
+export function tell(label, what, group) {
+  told.push({ labels: [label], what, group });
+}
+
+const TYPING = "input, textarea, select, [contenteditable]";
+
+document.addEventListener("keydown", (event) => {
+  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (document.querySelector("dialog[open]")) return;
+  if (event.target.closest?.(TYPING)) {
+    if (event.key === "Escape") event.target.blur();
+    return;
+  }
+  // A button is pressed by the space bar: that is not the page's.
+  if (event.key === " " && event.target.closest?.("button, [role=tab], [role=option]")) return;
+  const call = bindings.get(event.key);
+  if (!call || call(event) === false) return;
+  event.preventDefault();
+});
+
+const sheet = document.getElementById("keys");
+
+export function showHelp() {
+  if (sheet.open) return sheet.close();
+  const groups = [...new Set(told.map((entry) => entry.group))];
+  const column = (group) =>
+    h("section", {}, h("h3", {}, group), h("dl", {}, told.filter((entry) => entry.group === group).flatMap(({ labels, what }) => [
+      h("dt", {}, labels.flatMap((label, n) => (n ? [" ", h("kbd", {}, label)] : [h("kbd", {}, label)]))), h("dd", {}, what),
+    ])));
+  const close = h("button", { type: "button", class: "quiet", "aria-label": "Close", on: { click: () => sheet.close() } }, "✕");
+  sheet.replaceChildren(
+    h("header", {}, h("h2", { id: "keys-title" }, "Keys"), close),
+    h("div", { class: "body" }, h("div", { class: "columns" }, groups.map(column)),
+      h("p", { class: "hint" }, "What the page does goes through the same interface that programs use: api/v1/openapi.json describes it, and k485 ctl is its command line.")),
+  );
+  sheet.showModal();
+}
+
+sheet.addEventListener("keydown", (event) => {
+  if (event.key === "?") sheet.close();
+});
