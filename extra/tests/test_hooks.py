@@ -176,6 +176,23 @@ def test_every_command_answers_whatever_it_is_given(new):
             printer.reactor.step()
 
 
+def test_long_commands_let_the_host_go_on(new, monkeypatch):
+    from trace_hooks import hooks
+    monkeypatch.setattr(hooks, 'WORK', 0.0)
+    printer = new()
+    pauses = []
+    printer.reactor.pause = lambda waketime: pauses.append(waketime) or printer.reactor.monotonic()
+    for command in ('TRACE_EVERYTHING', 'TRACE_DISABLE OBJECT=*'):
+        del pauses[:]
+        printer.run(command)
+        assert len(pauses) > 5, command
+
+    def refused(waketime):
+        raise RuntimeError('Internal error - reactor pause disabled')
+    printer.reactor.pause = refused
+    assert printer.run('TRACE_EVERYTHING').startswith('Tracing 6 new methods')
+
+
 def test_names_are_found_as_people_write_them(new):
     printer = new()
     for name in ('serial_485_serial485', '"serial_485 serial485"', 'SERIAL_485_SERIAL485'):
@@ -311,6 +328,43 @@ def test_no_more_clients_than_allowed(new):
     clients[0].sock.close()
     printer.reactor.run_until(lambda: printer.hooks.server.listeners() == 1)
     Client(printer).wait_for('connected')
+
+
+def test_a_stalled_clients_place_can_be_had(new):
+    printer = new(max_clients=1, client_buffer_kb=64)
+    printer.run('TRACE_ALL OBJECT=box')
+    stalled = Client(printer, buffer=4096)
+    stalled.wait_for('connected')
+    first = printer.hooks.server.clients[0]
+    while not first.waiting:
+        printer.objects['box'].Tn_action('x' * 400)
+        printer.reactor.step()
+    second = Client(printer)
+    second.wait_for('refused')
+    first.moved -= 60
+    third = Client(printer)
+    third.wait_for('connected')
+    assert first.handle is None and printer.hooks.server.listeners() == 1
+
+
+def test_a_client_that_does_not_stop_talking(new):
+    printer = new()
+    client = Client(printer)
+    client.wait_for('connected')
+
+    def talk():
+        try:
+            client.sock.send(b'x' * 4096)
+        except OSError:
+            pass
+        return not printer.hooks.server.clients
+    printer.reactor.run_until(talk)
+
+
+def test_a_shutdown_marks_itself(new):
+    printer = new(always_record=True)
+    printer.send_event('klippy:shutdown')
+    assert printer.hooks.recorder.queue[-1][2:] == ('mark', {'name': 'klippy:shutdown'})
 
 
 def test_a_port_that_is_taken(new):

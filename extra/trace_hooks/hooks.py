@@ -22,7 +22,7 @@ QUIET = ('get_status', 'get_connect_state', 'test_error', 'box_connect_state_che
 LOOPBACK = ('127.', '::1', 'localhost')
 PAUSE = 0.020  # seconds between ticks
 BUSY_PAUSE = 0.004  # and while more is waiting
-WORK = 0.0015  # seconds that a command works before it lets others run
+WORK = 0.001  # seconds that a command works before it lets others run
 
 # Numbers of calls go on over a restart in the same process.
 _recorder = None
@@ -108,6 +108,7 @@ class TraceHooks:
         self.timer = self.reactor.register_timer(self.on_tick)
         self.commands = Commands(self)
         self.printer.register_event_handler('klippy:ready', self.on_ready)
+        self.printer.register_event_handler('klippy:shutdown', self.on_shutdown)
         self.printer.register_event_handler('klippy:disconnect', self.on_disconnect)
 
     # Life
@@ -127,6 +128,9 @@ class TraceHooks:
             self.changed()
         except Exception:
             logging.exception("trace_hooks: start")
+
+    def on_shutdown(self):
+        self.recorder.other('mark', {'name': 'klippy:shutdown'})
 
     def on_disconnect(self):
         """The end of this printer: the process may go on with another."""

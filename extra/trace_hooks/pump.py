@@ -141,8 +141,8 @@ class Pump:
     def deliver(self, events, offset, end):
         """One batch to history and to every outlet; how many of it, if the time was up before."""
         first, count = self.seq, len(events)
-        text = None
-        if not all([outlet.binary for outlet in self.outlets]):
+        text = b''
+        if any([not outlet.binary and outlet.has_room(1) for outlet in self.outlets]):
             text, count = self.formatted(events, first, offset, end)
             events = events[:count]
         self.seq += count

@@ -26,16 +26,21 @@ class Rebinder:
 
     def release(self, sites, breathe=lambda: None):
         """Puts back what `bind` replaced for these sites, and replaces methods of the wrapper taken since."""
-        self.unbind(sites)
+        self.unbind(sites, breathe)
         before = list(self.done)
         self._walk({id(site.wrapper): (site.func, site) for site in sites}, breathe)
         self.done = before
 
-    def unbind(self, gone=None):
+    def unbind(self, gone=None, breathe=lambda: None):
         """Puts the originals back: those of the sites in `gone`, or all."""
         kept = []
-        for site, back in reversed(self.done):
-            if gone is None or site in gone:
+        if gone is not None:
+            gone = {id(site) for site in gone}
+        done, self.done = self.done, []
+        for count, (site, back) in enumerate(reversed(done)):
+            if count % BREATH == 0:
+                breathe()
+            if gone is None or id(site) in gone:
                 try:
                     back()
                 except Exception:
@@ -43,7 +48,7 @@ class Rebinder:
             else:
                 kept.append((site, back))
         kept.reverse()
-        self.done = kept
+        self.done = kept + self.done
 
     def _walk(self, changes, breathe):
         if not changes:

@@ -14,7 +14,7 @@ try:
 except ImportError:
     getcurrent = None
 
-CALL, RETURN, ERROR, ATTR, FRAME, YIELD, RESUME, OTHER, DROPPED = range(9)
+CALL, RETURN, ERROR, ATTR, FRAME, YIELD, RESUME, OTHER = range(8)
 
 
 class Strand:
@@ -56,7 +56,8 @@ class Recorder:
         self.next_id = itertools.count(1).__next__
         self.labels = []
         self._by_key = {}
-        self._lock = threading.Lock()
+        # Memory may be collected inside it, which may run a traced method of the program.
+        self._lock = threading.RLock()
         self._next_gid = itertools.count(1).__next__
         self._lost = 0
         self._lost_since = 0

@@ -29,7 +29,7 @@ class Writer:
         self.error = None
         self.done = False
         self._lock = threading.Lock()
-        self._queue = queue.Queue()
+        self._queue = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name='trace_hooks file', daemon=True)
         self._thread.start()
 

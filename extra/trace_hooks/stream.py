@@ -14,6 +14,8 @@ from .pump import Outlet
 SEND = 65536  # bytes of one send
 HELLO_MOST = 4096  # bytes of a client's first line
 HELLO_WAIT = 5.0  # seconds a client has for its token
+SAID_MOST = 65536  # bytes that a client may send in all
+STALLED = 30.0  # seconds after which a client that takes nothing gives its place to another
 _AGAIN = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EINTR)
 
 
@@ -25,8 +27,9 @@ class Client(Outlet):
         self.server = server
         self.sock = sock
         self.address = address
-        self.since = time.monotonic()
+        self.since = self.moved = time.monotonic()
         self.heard = b''
+        self.said = 0  # bytes
         self.greeted = False  # it has been told `connected`
         self.rest = memoryview(b'')  # of what is partly sent
         self.waiting = False  # for the socket to take more
@@ -48,6 +51,10 @@ class Client(Outlet):
             return
         if not data:
             self.close('client left')
+            return
+        self.said += len(data)
+        if self.said > SAID_MOST:
+            self.close('sends what nobody asked for')
             return
         if self.heard is None:
             return  # it has had its say
@@ -117,8 +124,10 @@ class Client(Outlet):
                     self.close('connection lost')
                     return
                 sent = 0
-            self.size -= sent
-            rest = rest[sent:]
+            if sent:
+                self.size -= sent
+                self.moved = time.monotonic()
+                rest = rest[sent:]
         self.rest = rest
         wait = bool(pieces) or len(rest) > 0
         if wait != self.waiting:
@@ -214,11 +223,19 @@ class Server:
         self.clients.append(client)
         self.counts['accepted'] += 1
         if len(self.clients) > self.max_clients:
+            self.give_up_stalled()
+        if len(self.clients) > self.max_clients:
             self.counts['refused'] += 1
             client.refuse('%d clients are connected, and max_clients allows no more' % self.max_clients)
         elif not self.token:
             self.greet(client)
             client.flush()
+
+    def give_up_stalled(self):
+        """Ends the connection that has taken nothing for longest: behind it may be nobody any more."""
+        stalled = [client for client in self.clients if client.waiting and time.monotonic() - client.moved > STALLED]
+        if stalled:
+            min(stalled, key=lambda client: client.moved).close('stalled, and its place was needed')
 
     def admits(self, token):
         return hmac.compare_digest(self.token.encode('utf-8', 'replace'), token.encode('utf-8', 'replace'))

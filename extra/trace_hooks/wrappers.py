@@ -155,7 +155,7 @@ def free(func, names, recorder):
     live = recorder.live
 
     # The method form takes anything for its object, so it is given None, which falls off again.
-    def call(_self, *args, **kw):
+    def call(_self, /, *args, **kw):
         return func(*args, **kw)
 
     if kind == 'generator':
@@ -363,7 +363,7 @@ def _wire(func, names, recorder, wire):
     """
     live, queue, room, here = recorder.live, recorder.queue, recorder.room, recorder.here
 
-    def sent(self, *args, **kw):
+    def sent(self, /, *args, **kw):
         # Inside the call's own wrapper, so that the frame's parent is the call.
         strand = here()
         source = wire.objects.get(id(self))
