@@ -9,7 +9,7 @@ import sys
 import types
 
 from . import wrappers
-from .frames import KEEPERS, SENDERS, Wire, is_serial
+from .frames import KEEPERS, SENDERS, Wire
 from .values import class_dict, is_a, mro, type_name
 
 HEAP_TYPE = 1 << 9

@@ -14,7 +14,7 @@ try:
 except ImportError:
     getcurrent = None
 
-CALL, RETURN, ERROR, ATTR, FRAME, YIELD, RESUME, OTHER, DROPPED = range(9)
+CALL, RETURN, ERROR, ATTR, FRAME, YIELD, RESUME, OTHER = range(8)
 
 
 class Strand:

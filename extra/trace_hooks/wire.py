@@ -8,7 +8,7 @@ import json
 import marshal
 import struct
 
-from .record import ATTR, CALL, DROPPED, ERROR, FRAME, OTHER, RESUME, RETURN, YIELD
+from .record import ATTR, CALL, ERROR, FRAME, OTHER, RESUME, RETURN, YIELD
 from .values import BIG, big_int, clean
 
 SCHEMA = 1  # of the events

@@ -251,11 +251,23 @@ class Host:
     def alive(self):
         return self.process.poll() is None
 
-    def cpu_share(self, seconds=1.0):
-        """The share of one processor that the host takes, over so many seconds."""
-        before, start = self.cpu(), time.monotonic()
+    def busy_share(self, seconds=1.0):
+        """The share of the time in which the host's thread wants a processor, had it or not.
+
+        That is near 1 for one that spins, however busy the machine is.
+        """
+        path = pathlib.Path('/proc/%d/task/%d/schedstat' % (self.process.pid, self.process.pid))
+
+        def wanted():
+            ran, waited, _ = map(int, path.read_text().split())
+            return ran + waited
+        before, start = wanted(), time.monotonic_ns()
         time.sleep(seconds)
-        return (self.cpu() - before) / (time.monotonic() - start)
+        return (wanted() - before) / (time.monotonic_ns() - start)
+
+    def spins(self):
+        """Whether it wants a processor all the time, at three looks."""
+        return all(self.busy_share(0.3) > 0.85 for _ in range(3))
 
     def cpu(self):
         stat = pathlib.Path('/proc/%d/stat' % (self.process.pid,)).read_text()
@@ -347,7 +359,7 @@ class Klipper(Host):
             pass
         elif not self.alive():
             complaints.append("klippy ended with %s" % (self.process.returncode,))
-        elif self.cpu_share(0.5) > 0.8:
+        elif self.spins():
             complaints.append("klippy spins")
         self.stop()
         return complaints + tracebacks(self.log())

@@ -1,5 +1,9 @@
 """A traced module of a host drives an emulated bus: the frames under its calls are those on the wire."""
 
+import json
+import signal
+import subprocess
+
 import pytest
 
 import bus as buses
@@ -98,3 +102,46 @@ def test_polling_can_be_left_out(new_host, bus):
     client.until_call('cmd_send_data_with_response', 2)
     assert [e for e in client.events if e['type'] == 'frame' and e['bytes'].endswith('0300a2')
             or 'f7010300a2' in e.get('bytes', '')]
+
+
+def _frames_of(node, under=()):
+    """(bytes, methods above) of the frames in a tree, in their order."""
+    # That nobody answered is a leaf, too: without bytes.
+    if node.get('type') == 'frame' and node['bytes']:
+        yield node['bytes'], under
+    here = under + (node['method'],) if 'method' in node else under
+    for child in node.get('children', ()):
+        yield from _frames_of(child, here)
+
+
+def test_the_tree_of_a_capture_shows_the_exchanges_under_their_calls(new_host, bus, tmp_path):
+    """The whole way: host, stream, `k485 trace capture`, `k485 trace tree`; beside it the sniffer."""
+    sections = '[serial_485 serial485]\nserial: %s\n[box]\nboxes: 1, 2, 3' % (bus.host,)
+    host = new_host(sections=sections).start()
+    host.gcode('TRACE_STREAM_START')
+    host.gcode('TRACE_DEEP OBJECT=box')
+    host.gcode('TRACE_ALL OBJECT=serial_485_serial485')
+    folder = tmp_path / 'captures'
+    with (tmp_path / 'capture.err').open('wb') as said:
+        capture = subprocess.Popen([buses.binary(), 'trace', 'capture', '127.0.0.1:%d' % host.port,
+                                    '-o', str(folder), '--quiet'], stderr=said)
+    try:
+        # The extra's status has a line for each client.
+        wait_for(lambda: '127.0.0.1:' in host.text('TRACE_STREAM_STATUS'), "the capture to connect")
+        host.gcode('BOX_REPORT')
+        host.gcode('TRACE_MARK NAME=over')
+        wait_for(lambda: any('"over"' in p.read_text() for p in folder.glob('*.jsonl')),
+                 "the last event in the file")
+    finally:
+        capture.send_signal(signal.SIGINT)
+        assert capture.wait(20) == 0, (tmp_path / 'capture.err').read_text()
+    tree = subprocess.run([buses.binary(), 'trace', 'tree', '--json', '--no-fold', str(folder)],
+                          stdout=subprocess.PIPE, check=True)
+    found = [frame for line in tree.stdout.decode().splitlines()
+             for frame in _frames_of(json.loads(line))]
+    wait_for(lambda: len(bus.frames()) >= 33, "the sniffer's last frame")
+    assert [whole({'bytes': text}) for text, _ in found] == bus.frames()
+    assert {under[:2] + under[-1:] for _, under in found} == {
+        ('cmd_BOX_REPORT', 'get_box', 'cmd_send_data_with_response')}
+    complaints = host.verdict()
+    assert not complaints, '\n'.join(complaints)
