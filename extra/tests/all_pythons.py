@@ -101,7 +101,7 @@ def main():
             # Klipper runs on a Python of its own: once is enough.
             variables.pop('K485_KLIPPER', None)
             rest = ['-k', K2 if version == '3.9' else PLAIN] + more
-        done = subprocess.run([str(inside), '-m', 'pytest', '-q', '-p', 'no:cacheprovider', '-n', '3',
+        done = subprocess.run([str(inside), '-m', 'pytest', '-q', '-p', 'no:cacheprovider', '-rs', '-n', '3',
                                '--dist', 'load', *tests(everything), *rest],
                               cwd=str(ROOT), env=variables)
         print("== Python %s: %s in %d s" % (version, "failed" if done.returncode else "passed",
