@@ -102,7 +102,9 @@ pub enum Child {
     Frame {
         /// Its place in the order in which things began.
         order: u64,
-        /// What it is; its bus is the object's label.
+        /// What it is; its bus is the object's label. Without bytes
+        /// ([`NoReply`](Verdict::NoReply)) it says that nobody answered the request of the same
+        /// call.
         record: Record,
     },
     /// An attribute that was read.
