@@ -18,6 +18,9 @@ pub(super) fn item(item: &Item, dialect: &'static Dialect) -> Option<Value> {
         Item::Dropped { time, count } => {
             json!({"type": "dropped", "time": seconds(*time), "count": count})
         }
+        Item::Lost { time, reason } => {
+            json!({"type": "lost", "time": seconds(*time), "reason": reason})
+        }
         Item::Mark { time, name } => json!({"type": "mark", "time": seconds(*time), "name": name}),
         Item::Gap { from, to, reason } => {
             json!({"type": "gap", "from": seconds(*from), "to": seconds(*to), "reason": reason})
@@ -80,7 +83,8 @@ fn call(node: &Node, dialect: &'static Dialect) -> Map<String, Value> {
     put("tid", json!(node.context.tid));
     put("gid", json!(node.context.gid));
     put("nesting", json!(nesting(node.nesting)));
-    for (name, count) in [("hidden", node.hidden), ("left_out", node.left_out)] {
+    let counts = [("yields", node.yields), ("hidden", node.hidden), ("left_out", node.left_out)];
+    for (name, count) in counts {
         if count > 0 {
             put(name, json!(count));
         }

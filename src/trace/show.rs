@@ -187,13 +187,18 @@ impl Show {
 
     fn other(&mut self, event: &Event<'_>) -> anyhow::Result<()> {
         // Nothing before it is answered behind it.
-        if matches!(event.kind, Kind::Connected { .. } | Kind::Dropped { .. } | Kind::Gap { .. }) {
+        if let Kind::Connected { .. }
+        | Kind::Dropped { .. }
+        | Kind::Lost { .. }
+        | Kind::Gap { .. } = event.kind
+        {
             self.exchanges.finish();
             self.lone_frames()?;
         }
         let text = match &event.kind {
             Kind::Connected { message } => format!("connected: {message}"),
             Kind::Dropped { count } => format!("the tracer dropped {count} events"),
+            Kind::Lost { reason } => format!("the tracer lost an event: {reason}"),
             Kind::Mark { name } => format!("mark: {name}"),
             Kind::Gap { reason, .. } => format!("gap: {reason}"),
             Kind::AttrRead { object, path, attr, value, .. } => {
@@ -208,6 +213,7 @@ impl Show {
                     [word(Role::Plain, clean(&name)), word(Role::Minor, format!("= {value}"))];
                 return self.line(&columns(event.time, None), &words);
             }
+            Kind::Yield { .. } if self.detail.whole => "yield".to_owned(),
             Kind::Other(kind) if self.detail.whole => kind.to_string(),
             _ => return Ok(()),
         };

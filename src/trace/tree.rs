@@ -183,7 +183,11 @@ impl Trees<'_> {
                 self.exchanges.push(record.clone());
             }
             // Nothing before it is answered behind it.
-            if matches!(item, Item::Connected { .. } | Item::Dropped { .. } | Item::Gap { .. }) {
+            if let Item::Connected { .. }
+            | Item::Dropped { .. }
+            | Item::Lost { .. }
+            | Item::Gap { .. } = item
+            {
                 self.exchanges.finish();
             }
             self.calls += weight(&item);
@@ -248,6 +252,9 @@ impl Face<'_> {
             Item::Connected { time, .. } => (time, "a session of the tracer begins".to_owned()),
             Item::Dropped { time, count } => {
                 (time, format!("the tracer dropped {count} events: it was not read fast enough"))
+            }
+            Item::Lost { time, reason } => {
+                (time, format!("the tracer lost an event: {}", clean(&reason)))
             }
             Item::Mark { time, name } => (time, format!("mark: {}", clean(&name))),
             Item::Gap { from, to, reason } => {

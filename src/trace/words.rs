@@ -116,6 +116,9 @@ pub(super) fn call(node: &Node, detail: Detail) -> Vec<Word> {
     if !node.also.is_empty() {
         words.push(word(Role::Minor, format!("[told as {} too]", clean(&node.also.join(", ")))));
     }
+    if node.yields > 0 {
+        words.push(word(Role::Minor, format!("[left {} times]", node.yields)));
+    }
     if detail.whole {
         words.extend(place(node));
     }

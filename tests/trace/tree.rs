@@ -78,3 +78,42 @@ fn a_torn_trace_is_read_as_far_as_it_goes() {
     let view = k485(["trace", "view", &path, "--json"]);
     assert_eq!(types(&view.out), ["metadata", "call", "call", "return", "return"]);
 }
+
+#[test]
+fn generators_and_lost_events() {
+    let given = |id: u32| {
+        format!(
+            "{{\"type\": \"yield\", \"id\": {id}, \"time\": 1.1, \"object\": \"box\", \
+             \"class\": \"C\", \"method\": \"slots\", \"value\": 1, \"mono\": 1, \"tid\": 7, \
+             \"gid\": 1}}\n"
+        )
+    };
+    let trace = [
+        call(1, 1.0, "box", "slots", "x"),
+        given(1),
+        given(1),
+        // Whose beginning is not there.
+        given(9),
+        back(1, 1.2, "box", "slots", "null"),
+        "{\"type\": \"lost\", \"time\": 1.3, \"reason\": \"KeyError\", \"seq\": 5}\n".to_owned(),
+        call(2, 1.4, "box", "slots", "y"),
+        back(2, 1.5, "box", "slots", "null"),
+    ]
+    .concat();
+    let run = |args: &[&str]| k485_with([&["trace"], args].concat(), trace.as_bytes()).clean();
+    let text = run(&["tree", "-"]);
+    let lines: Vec<&str> = text.lines().map(|line| &line[23..]).collect();
+    assert_eq!(
+        lines,
+        [
+            "box.slots(x) -> null [left 2 times]",
+            "-- the tracer lost an event: KeyError --",
+            "box.slots(y) -> null",
+        ]
+    );
+    let json = run(&["tree", "-", "--json"]);
+    let lines: Vec<Value> = json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&lines[0]["yields"], &lines[2]["yields"]), (&2.into(), &Value::Null));
+    assert_eq!((&lines[1]["type"], &lines[1]["reason"]), (&"lost".into(), &"KeyError".into()));
+    assert!(run(&["view", "-"]).contains("-- the tracer lost an event: KeyError --"));
+}

@@ -158,6 +158,17 @@ impl Tree {
                 self.lose();
                 self.tell(Item::Dropped { time: event.time, count: *count })
             }
+            Kind::Lost { reason } => {
+                self.lose();
+                self.tell(Item::Lost { time: event.time, reason: reason.to_string() })
+            }
+            Kind::Yield { id, .. } => {
+                let number = self.number_of(space, *id);
+                if let Some(open) = number.and_then(|number| self.open.get_mut(&number)) {
+                    open.node.yields += 1;
+                }
+                Step::Other
+            }
             Kind::Mark { name } => {
                 self.tell(Item::Mark { time: event.time, name: name.to_string() })
             }
@@ -259,6 +270,7 @@ impl Tree {
             depth: 0,
             nesting: Nesting::Inferred,
             children: Vec::new(),
+            yields: 0,
             hidden: 0,
             left_out: 0,
             shape: 0,

@@ -35,6 +35,8 @@ pub struct Node {
     pub nesting: Nesting,
     /// What happened within it, in the order of beginning.
     pub children: Vec<Child>,
+    /// How often it gave a value, as a generator, or waited, as a coroutine.
+    pub yields: u64,
     /// How many calls within it are not among the children: nobody wanted them.
     pub hidden: u64,
     /// How many calls within it are not among the children: there was no room for them.
