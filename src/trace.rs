@@ -7,6 +7,7 @@ use clap::Subcommand;
 use k485_trace::filter::Filter;
 
 mod capture;
+mod exchanges;
 mod gcode;
 mod input;
 mod json;

@@ -237,9 +237,16 @@ impl Face {
                     say(&what);
                 }
                 Err(RecvTimeoutError::Timeout) => self.flush()?,
-                Err(RecvTimeoutError::Disconnected) => return self.flush(),
+                Err(RecvTimeoutError::Disconnected) => return self.finish(),
             }
         }
+    }
+
+    fn finish(&mut self) -> anyhow::Result<()> {
+        if let Face::Text(show) = self {
+            show.finish()?;
+        }
+        self.flush()
     }
 
     fn lines(&mut self, lines: &[String]) -> anyhow::Result<()> {

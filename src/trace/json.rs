@@ -1,22 +1,25 @@
 //! Calls as JSON, for programs.
 
 use k485_proto::dialect::Dialect;
-use k485_proto::record::{Record, Time};
+use k485_proto::record::Time;
 use k485_trace::decimal;
 use k485_trace::tree::{Child, End, Item, Nesting, Node};
 use serde_json::{Map, Value, json};
 
-use super::words::{self, Detail};
+use super::exchanges::{Exchanges, Leaf};
 
-/// A thing that is not within a call.
+/// A thing that is not within a call; a frame among those is a [`frame`].
 pub(super) fn item(item: &Item, dialect: &'static Dialect) -> Option<Value> {
     Some(match item {
-        Item::Child(one) => child(one, dialect),
+        Item::Child(one) => child(one, dialect)?,
         Item::Connected { time, message } => {
             json!({"type": "connected", "time": seconds(*time), "message": message})
         }
         Item::Dropped { time, count } => {
             json!({"type": "dropped", "time": seconds(*time), "count": count})
+        }
+        Item::Lost { time, reason } => {
+            json!({"type": "lost", "time": seconds(*time), "reason": reason})
         }
         Item::Mark { time, name } => json!({"type": "mark", "time": seconds(*time), "name": name}),
         Item::Gap { from, to, reason } => {
@@ -25,8 +28,17 @@ pub(super) fn item(item: &Item, dialect: &'static Dialect) -> Option<Value> {
     })
 }
 
-fn child(child: &Child, dialect: &'static Dialect) -> Value {
-    match child {
+fn children(children: &[Child], dialect: &'static Dialect) -> Vec<Value> {
+    let mut leaves = Exchanges::among(children, dialect);
+    let mut one = |one: &Child| match one {
+        Child::Frame { .. } => leaves.pop_front().as_ref().and_then(frame),
+        _ => child(one, dialect),
+    };
+    children.iter().filter_map(&mut one).collect()
+}
+
+fn child(child: &Child, dialect: &'static Dialect) -> Option<Value> {
+    Some(match child {
         Child::Call(node) => Value::Object(call(node, dialect)),
         Child::Run(run) => {
             let mut first = call(&run.first, dialect);
@@ -36,11 +48,12 @@ fn child(child: &Child, dialect: &'static Dialect) -> Value {
             first.insert("total_ms".into(), millis(Some(run.total)));
             Value::Object(first)
         }
-        Child::Frame { record, .. } => frame(record, dialect),
+        // It is told with what answers it.
+        Child::Frame { .. } => return None,
         Child::Attr { name, value, .. } => {
             json!({"type": "attr_read", "name": name, "value": parsed(value)})
         }
-    }
+    })
 }
 
 fn call(node: &Node, dialect: &'static Dialect) -> Map<String, Value> {
@@ -70,7 +83,8 @@ fn call(node: &Node, dialect: &'static Dialect) -> Map<String, Value> {
     put("tid", json!(node.context.tid));
     put("gid", json!(node.context.gid));
     put("nesting", json!(nesting(node.nesting)));
-    for (name, count) in [("hidden", node.hidden), ("left_out", node.left_out)] {
+    let counts = [("yields", node.yields), ("hidden", node.hidden), ("left_out", node.left_out)];
+    for (name, count) in counts {
         if count > 0 {
             put(name, json!(count));
         }
@@ -86,7 +100,7 @@ fn call(node: &Node, dialect: &'static Dialect) -> Map<String, Value> {
         put("error", json!(error));
         put("traceback", json!(traceback));
     }
-    let within: Vec<Value> = node.children.iter().map(|one| child(one, dialect)).collect();
+    let within = children(&node.children, dialect);
     put("children", if within.is_empty() { Value::Null } else { Value::Array(within) });
     if let End::Returned(result) = &node.end {
         // A call may well return null.
@@ -103,17 +117,22 @@ fn nesting(nesting: Nesting) -> &'static str {
     }
 }
 
-fn frame(record: &Record, dialect: &'static Dialect) -> Value {
-    let lines = words::frames(vec![record.clone()], Detail { whole: false, dialect });
-    let words = lines.into_iter().flat_map(|(_, words)| words).map(|word| word.text);
-    json!({
+/// A frame, worded with what it answers or what answers it. Nothing where nothing was sent.
+pub(super) fn frame(leaf: &Leaf) -> Option<Value> {
+    let record = leaf.record()?;
+    let words: Vec<String> = leaf.words().into_iter().map(|word| word.text).collect();
+    let mut frame = json!({
         "type": "frame",
         "time": seconds(record.time),
         "object": &*record.bus,
         "direction": record.dir.map(|dir| if dir.name() == "request" { "tx" } else { "rx" }),
         "bytes": k485_proto::frame::Hex(&record.bytes).to_string(),
-        "text": words.collect::<Vec<_>>().join(" "),
-    })
+        "text": words.join(" "),
+    });
+    if let Some(outcome) = leaf.outcome() {
+        frame["outcome"] = json!(outcome.name());
+    }
+    Some(frame)
 }
 
 fn parsed(text: &str) -> Value {

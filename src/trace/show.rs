@@ -4,12 +4,13 @@
 use std::io::Write;
 
 use k485_proto::line::{Role, Word};
-use k485_proto::record::{Record, Time};
+use k485_proto::record::Time;
 use k485_trace::event::Kind;
 use k485_trace::filter::Filter;
 use k485_trace::tree::{Child, Item, Node, Options, Step};
 use k485_trace::{Event, Tree};
 
+use super::exchanges::Exchanges;
 use super::words::{self, Detail, clean, columns, word, write_line};
 
 /// How much a tree of open calls may take, in bytes.
@@ -24,6 +25,8 @@ pub(super) struct Show {
     detail: Detail,
     filter: Option<Filter>,
     tree: Tree,
+    /// Frames within no call.
+    exchanges: Exchanges,
     /// The call that began last, if nothing happened since: it may end in the same line.
     pending: Option<(u64, String, Vec<Word>)>,
 }
@@ -36,13 +39,14 @@ impl Show {
         filter: Option<Filter>,
     ) -> Show {
         let tree = Tree::new(Options { fold: 0, most: MOST });
-        Show { out, color, detail, filter, tree, pending: None }
+        let exchanges = Exchanges::new(detail.dialect);
+        Show { out, color, detail, filter, tree, exchanges, pending: None }
     }
 
     /// Another capture begins: its ids are its own.
     pub(super) fn next_capture(&mut self) -> anyhow::Result<()> {
         self.tree = Tree::new(Options { fold: 0, most: MOST });
-        self.flush()
+        self.finish()
     }
 
     /// Shows an event of a space of ids.
@@ -69,23 +73,38 @@ impl Show {
                     self.end(None, &node, event.time)?;
                 }
             }
-            Step::Frame { depth: 0 } => {
-                let children = std::iter::from_fn(|| self.tree.pull());
-                let records = children.filter_map(|item| match item {
-                    Item::Child(Child::Frame { record, .. }) => Some(record),
-                    _ => None,
-                });
-                let records: Vec<Record> = records.collect();
-                if self.filter.is_none() {
-                    self.settle()?;
-                    self.frames(event.time, records, 0)?;
-                }
-            }
-            // Told with the call they belong to, when that is over.
+            // Told with the call they belong to when that is over, or below.
             Step::Frame { .. } | Step::Again => {}
             Step::Other => self.other(event)?,
         }
-        while self.tree.pull().is_some() {}
+        while let Some(item) = self.tree.pull() {
+            if let Item::Child(Child::Frame { record, .. }) = item
+                && self.filter.is_none()
+            {
+                self.exchanges.push(record);
+                self.lone_frames()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing follows: shows what waits for an answer.
+    pub(super) fn finish(&mut self) -> anyhow::Result<()> {
+        self.exchanges.finish();
+        self.lone_frames()?;
+        self.exchanges = Exchanges::new(self.detail.dialect);
+        self.flush()
+    }
+
+    /// Frames within no call, as soon as they are answered or will not be.
+    fn lone_frames(&mut self) -> anyhow::Result<()> {
+        while self.exchanges.is_settled() {
+            let Some(leaf) = self.exchanges.pop() else { break };
+            for line in leaf.lines(self.detail) {
+                self.settle()?;
+                self.line(&columns(line.time, line.latency), &line.words)?;
+            }
+        }
         Ok(())
     }
 
@@ -158,29 +177,28 @@ impl Show {
 
     /// The frames of a call that is over.
     fn frames_of(&mut self, node: &Node) -> anyhow::Result<()> {
-        let records = node.children.iter().filter_map(|child| match child {
-            Child::Frame { record, .. } => Some(record.clone()),
-            _ => None,
-        });
-        self.frames(None, records.collect(), node.depth + 1)
-    }
-
-    fn frames(
-        &mut self,
-        time: Option<Time>,
-        records: Vec<Record>,
-        depth: usize,
-    ) -> anyhow::Result<()> {
-        for (_, words) in words::frames(records, self.detail) {
-            self.line(&(columns(time, None) + &indent(depth)), &words)?;
+        for leaf in Exchanges::among(&node.children, self.detail.dialect) {
+            for line in leaf.lines(self.detail) {
+                self.line(&(columns(None, None) + &indent(node.depth + 1)), &line.words)?;
+            }
         }
         Ok(())
     }
 
     fn other(&mut self, event: &Event<'_>) -> anyhow::Result<()> {
+        // Nothing before it is answered behind it.
+        if let Kind::Connected { .. }
+        | Kind::Dropped { .. }
+        | Kind::Lost { .. }
+        | Kind::Gap { .. } = event.kind
+        {
+            self.exchanges.finish();
+            self.lone_frames()?;
+        }
         let text = match &event.kind {
             Kind::Connected { message } => format!("connected: {message}"),
             Kind::Dropped { count } => format!("the tracer dropped {count} events"),
+            Kind::Lost { reason } => format!("the tracer lost an event: {reason}"),
             Kind::Mark { name } => format!("mark: {name}"),
             Kind::Gap { reason, .. } => format!("gap: {reason}"),
             Kind::AttrRead { object, path, attr, value, .. } => {
@@ -195,6 +213,7 @@ impl Show {
                     [word(Role::Plain, clean(&name)), word(Role::Minor, format!("= {value}"))];
                 return self.line(&columns(event.time, None), &words);
             }
+            Kind::Yield { .. } if self.detail.whole => "yield".to_owned(),
             Kind::Other(kind) if self.detail.whole => kind.to_string(),
             _ => return Ok(()),
         };

@@ -166,7 +166,8 @@ impl Counted {
             match item {
                 Item::Dropped { count, .. } => self.dropped += count,
                 Item::Gap { .. } => self.gaps += 1,
-                Item::Child(_) | Item::Connected { .. } | Item::Mark { .. } => {}
+                Item::Child(_) | Item::Connected { .. } | Item::Lost { .. } | Item::Mark { .. } => {
+                }
             }
         }
     }

@@ -1,20 +1,24 @@
 //! `k485 trace tree`: calls nested as they were made.
 
+use std::collections::VecDeque;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use k485_proto::line::{Role, Word};
-use k485_proto::record::Record;
 use k485_trace::Tree;
 use k485_trace::filter::Filter;
 use k485_trace::tree::{Child, End, Item, Judge, Nesting, Node, Options, Run};
 
+use super::exchanges::{Exchanges, Leaf, Line};
 use super::input::FilesArg;
 use super::json;
 use super::words::{self, Detail, clean, columns, word, write_line};
 use crate::dialect::DialectArg;
 use crate::output::{self, Color};
+
+/// How many calls may wait for the reply to a frame that is within none of them. Several threads send.
+const MAX_WAITING: u64 = 4096;
 
 /// What `k485 trace tree` takes.
 #[derive(Debug, clap::Args)]
@@ -102,6 +106,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         options,
         judge: Box::new(judge),
         face: Face { out: out.out, color, detail, args },
+        exchanges: Exchanges::new(dialect),
+        waiting: VecDeque::new(),
+        calls: 0,
         several: args.files.sessions()?.len() > 1,
         left_out: 0,
     };
@@ -140,6 +147,11 @@ struct Trees<'a> {
     options: Options,
     judge: Box<dyn Judge>,
     face: Face<'a>,
+    /// The frames among `waiting`.
+    exchanges: Exchanges,
+    /// What comes behind a frame whose reply may come; and how many calls are in that.
+    waiting: VecDeque<Item>,
+    calls: u64,
     several: bool,
     left_out: u64,
 }
@@ -158,14 +170,60 @@ impl Trees<'_> {
     fn end(&mut self) -> anyhow::Result<()> {
         self.tree.finish(&mut *self.judge);
         self.left_out += self.tree.left_out();
-        self.pull()
+        self.pull()?;
+        self.exchanges.finish();
+        self.let_out()?;
+        self.exchanges = Exchanges::new(self.face.detail.dialect);
+        Ok(())
     }
 
     fn pull(&mut self) -> anyhow::Result<()> {
         while let Some(item) = self.tree.pull() {
-            self.face.item(item)?;
+            if let Item::Child(Child::Frame { record, .. }) = &item {
+                self.exchanges.push(record.clone());
+            }
+            // Nothing before it is answered behind it.
+            if let Item::Connected { .. }
+            | Item::Dropped { .. }
+            | Item::Lost { .. }
+            | Item::Gap { .. } = item
+            {
+                self.exchanges.finish();
+            }
+            self.calls += weight(&item);
+            self.waiting.push_back(item);
+            self.let_out()?;
         }
         Ok(())
+    }
+
+    /// Shows what waits, up to a frame that may be answered yet.
+    fn let_out(&mut self) -> anyhow::Result<()> {
+        while let Some(first) = self.waiting.front() {
+            let is_frame = matches!(first, Item::Child(Child::Frame { .. }));
+            if is_frame && !self.exchanges.is_settled() {
+                if self.calls <= MAX_WAITING {
+                    return Ok(());
+                }
+                self.exchanges.give_up();
+            }
+            let Some(item) = self.waiting.pop_front() else { return Ok(()) };
+            self.calls -= weight(&item);
+            match is_frame.then(|| self.exchanges.pop()).flatten() {
+                Some(leaf) => self.face.frame(&leaf)?,
+                None => self.face.item(item)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How much an item counts among what waits.
+fn weight(item: &Item) -> u64 {
+    match item {
+        Item::Child(Child::Call(node)) => node.calls(),
+        Item::Child(Child::Run(run)) => run.first.calls(),
+        _ => 1,
     }
 }
 
@@ -195,6 +253,9 @@ impl Face<'_> {
             Item::Dropped { time, count } => {
                 (time, format!("the tracer dropped {count} events: it was not read fast enough"))
             }
+            Item::Lost { time, reason } => {
+                (time, format!("the tracer lost an event: {}", clean(&reason)))
+            }
             Item::Mark { time, name } => (time, format!("mark: {}", clean(&name))),
             Item::Gap { from, to, reason } => {
                 let until = to.map_or("the end".to_owned(), words::clock);
@@ -204,35 +265,56 @@ impl Face<'_> {
         self.line(&columns(time, None), &[word(Role::Warn, format!("-- {text} --"))])
     }
 
-    /// Things behind guides; frames that follow one another are read together.
-    fn children(&mut self, children: &[Child], guide: &str, is_root: bool) -> anyhow::Result<()> {
-        let mut rest = children;
-        while let Some((first, behind)) = rest.split_first() {
-            let records: Vec<Record> = rest
-                .iter()
-                .map_while(|child| match child {
-                    Child::Frame { record, .. } => Some(record.clone()),
-                    _ => None,
-                })
-                .collect();
-            if !records.is_empty() {
-                rest = &rest[records.len()..];
-                self.frames(records, guide, rest.is_empty(), is_root)?;
-                continue;
+    /// A frame that is within no call.
+    fn frame(&mut self, leaf: &Leaf) -> anyhow::Result<()> {
+        if self.args.json {
+            if let Some(line) = json::frame(leaf) {
+                writeln!(self.out, "{line}")?;
             }
-            rest = behind;
-            let is_last = behind.is_empty();
-            match first {
-                Child::Call(node) => self.call(node, None, guide, is_last, is_root)?,
-                Child::Run(run) => self.call(&run.first, Some(run), guide, is_last, is_root)?,
-                Child::Attr { name, value, .. } if self.args.attrs => {
+            return Ok(());
+        }
+        for line in leaf.lines(self.detail) {
+            self.line(&columns(line.time, line.latency), &line.words)?;
+        }
+        Ok(())
+    }
+
+    /// Things behind guides. A request and its reply are one line, whatever lies between them.
+    fn children(&mut self, children: &[Child], guide: &str, is_root: bool) -> anyhow::Result<()> {
+        let mut leaves = Exchanges::among(children, self.detail.dialect);
+        let mut rows = Vec::new();
+        for child in children {
+            match child {
+                Child::Frame { .. } => {
+                    let lines = leaves.pop_front().map(|leaf| leaf.lines(self.detail));
+                    rows.extend(lines.into_iter().flatten().map(Row::Line));
+                }
+                // Attributes that are not shown leave no open branch behind.
+                Child::Attr { .. } if !self.args.attrs => {}
+                other => rows.push(Row::Child(other)),
+            }
+        }
+        let last = rows.len().saturating_sub(1);
+        for (at, row) in rows.into_iter().enumerate() {
+            let is_last = at == last;
+            match row {
+                Row::Line(line) => {
+                    let (branch, _) = guides(guide, Nesting::Told, is_last, is_root);
+                    self.line(&(columns(line.time, line.latency) + &branch), &line.words)?;
+                }
+                Row::Child(Child::Call(node)) => self.call(node, None, guide, is_last, is_root)?,
+                Row::Child(Child::Run(run)) => {
+                    self.call(&run.first, Some(run), guide, is_last, is_root)?;
+                }
+                Row::Child(Child::Attr { name, value, .. }) => {
                     let value = words::value(value, self.detail);
                     let words =
                         [word(Role::Plain, clean(name)), word(Role::Minor, format!("= {value}"))];
                     let (branch, _) = guides(guide, Nesting::Told, is_last, is_root);
                     self.line(&(columns(None, None) + &branch), &words)?;
                 }
-                Child::Attr { .. } | Child::Frame { .. } => {}
+                // It is among the lines.
+                Row::Child(Child::Frame { .. }) => {}
             }
         }
         Ok(())
@@ -268,37 +350,19 @@ impl Face<'_> {
             (node.left_out, "calls within it are only counted: there was no room"),
         ];
         let counts: Vec<_> = counts.into_iter().filter(|(count, _)| *count > 0).collect();
-        // Attributes that are not shown leave no open branch behind.
-        let shown: Vec<Child> = node
-            .children
-            .iter()
-            .filter(|child| self.args.attrs || !matches!(child, Child::Attr { .. }))
-            .cloned()
-            .collect();
-        self.children(&shown, &deeper, false)?;
+        self.children(&node.children, &deeper, false)?;
         for (count, what) in counts {
             let words = [word(Role::Minor, format!("({count} {what})"))];
             self.line(&format!("{blank}{deeper}"), &words)?;
         }
         Ok(())
     }
+}
 
-    fn frames(
-        &mut self,
-        records: Vec<Record>,
-        guide: &str,
-        is_last: bool,
-        is_root: bool,
-    ) -> anyhow::Result<()> {
-        let time = records.first().and_then(|record| record.time);
-        let lines = words::frames(records, self.detail);
-        let most = lines.len();
-        for (at, (latency, words)) in lines.into_iter().enumerate() {
-            let (branch, _) = guides(guide, Nesting::Told, is_last && at + 1 == most, is_root);
-            self.line(&(columns(time, latency) + &branch), &words)?;
-        }
-        Ok(())
-    }
+/// What has a branch of its own.
+enum Row<'a> {
+    Line(Line),
+    Child(&'a Child),
 }
 
 /// What stands before a thing, and before what is within it.

@@ -94,7 +94,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         |show, _| show.next_capture(),
         |show, space, event| show.take(space, event),
     )?;
-    show.flush()?;
+    show.finish()?;
     Ok(if skipped > 0 { ExitCode::from(3) } else { ExitCode::SUCCESS })
 }
 

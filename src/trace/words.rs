@@ -4,9 +4,8 @@ use std::borrow::Cow;
 use std::io::{self, Write};
 
 use k485_proto::dialect::Dialect;
-use k485_proto::exchange::{Pairer, Seen};
-use k485_proto::line::{self, Role, Word};
-use k485_proto::record::{Record, Time};
+use k485_proto::line::{Role, Word};
+use k485_proto::record::Time;
 use k485_trace::event::Site;
 use k485_trace::tree::{Args, End, Node};
 
@@ -15,8 +14,6 @@ use crate::view::style;
 
 /// How much of a value is shown where not all of it is wanted, in characters.
 const SHOWN: usize = 100;
-/// Bytes of noise that are shown.
-const NOISE: usize = 16;
 
 /// How much is shown.
 #[derive(Debug, Clone, Copy)]
@@ -119,6 +116,9 @@ pub(super) fn call(node: &Node, detail: Detail) -> Vec<Word> {
     if !node.also.is_empty() {
         words.push(word(Role::Minor, format!("[told as {} too]", clean(&node.also.join(", ")))));
     }
+    if node.yields > 0 {
+        words.push(word(Role::Minor, format!("[left {} times]", node.yields)));
+    }
     if detail.whole {
         words.extend(place(node));
     }
@@ -132,31 +132,6 @@ fn place(node: &Node) -> Option<Word> {
     let parts = [number("tid", context.tid), number("gid", context.gid)];
     let parts: String = parts.into_iter().flatten().collect();
     Some(word(Role::Minor, format!("[id={}{parts}]", node.id)))
-}
-
-/// The frames of one call, decoded: exchanges where a request and its reply are there.
-pub(super) fn frames(records: Vec<Record>, detail: Detail) -> Vec<(Option<i64>, Vec<Word>)> {
-    let mut pairer = Pairer::with_dialect(detail.dialect);
-    records.into_iter().for_each(|record| pairer.push(record));
-    pairer.finish();
-    let mut lines = Vec::new();
-    while let Some(seen) = pairer.pull() {
-        match seen {
-            Seen::Exchange(exchange) => {
-                lines.push((exchange.latency_ns, line::exchange(&exchange)));
-                let frames = [&exchange.request, &exchange.response].into_iter().flatten();
-                if detail.whole {
-                    lines.extend(frames.map(|frame| (None, line::detail(frame))));
-                }
-            }
-            Seen::Lone(frame) => lines.push((None, line::frame(&frame))),
-            Seen::Noise(record) => lines.push((None, line::noise(&record, NOISE))),
-            Seen::Gap(record) => lines.push((None, line::gap(&record))),
-            // It is shown within its exchange, or alone.
-            Seen::Frame(_) => {}
-        }
-    }
-    lines
 }
 
 /// The arguments: as they were told apart, or as the one text of other tracers.

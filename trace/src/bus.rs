@@ -5,7 +5,7 @@
 //! | call | a request, bare (head and CRC are added below the traced function) |
 //! | return of bytes | a response, from the wire; a noise record for each stretch that is no frame |
 //! | a `frame` event outside of such calls | a request or a response, as it says |
-//! | a `gap` or `dropped` event | a gap, on every bus that was seen so far |
+//! | a `gap`, `dropped` or `lost` event | a gap, on every bus that was seen so far |
 //! | return of `null` or of no bytes, error | verdict [`Verdict::NoReply`], direction response |
 //!
 //! Every record of a call carries it; its id is a running number from 1 over the whole capture, not
@@ -142,7 +142,9 @@ impl BusRecords {
             Kind::Return { site, .. } | Kind::Error { site, .. } => {
                 site.method == SEND || site.method.is_empty()
             }
-            Kind::Frame { .. } | Kind::Gap { .. } | Kind::Dropped { .. } => true,
+            Kind::Frame { .. } | Kind::Gap { .. } | Kind::Dropped { .. } | Kind::Lost { .. } => {
+                true
+            }
             _ => false,
         }
     }
@@ -181,7 +183,9 @@ impl BusRecords {
                 let ns = to.zip(*from).map(|(to, from)| to.since(from));
                 self.gap(&place, GapReason::Unplugged, ns, out);
             }
-            Kind::Dropped { .. } => self.gap(&place, GapReason::Dropped, None, out),
+            Kind::Dropped { .. } | Kind::Lost { .. } => {
+                self.gap(&place, GapReason::Dropped, None, out)
+            }
             _ => {}
         }
     }

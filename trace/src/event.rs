@@ -9,6 +9,8 @@
 //! | `connected` | `message`, and lists of what is traced |
 //! | `frame` | `object`, `direction` (`tx`, `rx`), `bytes` (hex), `parent` |
 //! | `dropped` | `count` |
+//! | `lost` | `reason` |
+//! | `yield` | `id`, `object`, `class`, `method` |
 //! | `mark` | `name` |
 //! | `gap` | `from`, `to`, `reason`: written by the client, where the connection was lost |
 //!
@@ -140,6 +142,18 @@ pub enum Kind<'a> {
         /// How many.
         count: u64,
     },
+    /// An event of which the tracer could tell no more than its place.
+    Lost {
+        /// Why.
+        reason: Cow<'a, str>,
+    },
+    /// A generator gave a value, or a coroutine waits: its call is left until it is entered again.
+    Yield {
+        /// The call's id.
+        id: u64,
+        /// Which method of which object.
+        site: Site<'a>,
+    },
     /// A person marked this moment.
     Mark {
         /// What the mark is called.
@@ -245,6 +259,8 @@ impl Kind<'_> {
             },
             Kind::Connected { message } => Kind::Connected { message: owned(message) },
             Kind::Dropped { count } => Kind::Dropped { count },
+            Kind::Lost { reason } => Kind::Lost { reason: owned(reason) },
+            Kind::Yield { id, site } => Kind::Yield { id, site: site.into_owned() },
             Kind::Mark { name } => Kind::Mark { name: owned(name) },
             Kind::Frame { site, direction, bytes } => {
                 Kind::Frame { site: site.into_owned(), direction, bytes: owned(bytes) }

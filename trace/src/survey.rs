@@ -97,6 +97,8 @@ impl Survey {
                 self.dropped_since = self.dropped_since.saturating_add(*count);
                 ("dropped", None)
             }
+            Kind::Lost { .. } => ("lost", None),
+            Kind::Yield { .. } => ("yield", None),
             Kind::Mark { name } => {
                 if self.marks.len() < MAX_NAMES {
                     self.marks.insert(name.to_string());

@@ -27,7 +27,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use k485_proto::record::{Call, Time};
 
-use frames::{own_frames, reply_frames};
+use frames::{Asked, Sender, own_frames, reply_frames};
 pub use item::{Item, Judge, Options, Step};
 pub use node::{Args, Child, End, Nesting, Node, Run};
 use stacks::{Entry, Stacks};
@@ -74,6 +74,10 @@ pub struct Tree {
     order: u64,
     held: usize,
     left_out: u64,
+    /// Requests outside of the send function's own calls, whose reply may come.
+    asked: HashMap<Sender, Asked>,
+    /// The place where events were missing last.
+    lost: u64,
     last_gap: Option<(Option<Time>, Option<Time>)>,
 }
 
@@ -150,7 +154,21 @@ impl Tree {
                 let message = message.to_string();
                 self.tell(Item::Connected { time: event.time, message })
             }
-            Kind::Dropped { count } => self.tell(Item::Dropped { time: event.time, count: *count }),
+            Kind::Dropped { count } => {
+                self.lose();
+                self.tell(Item::Dropped { time: event.time, count: *count })
+            }
+            Kind::Lost { reason } => {
+                self.lose();
+                self.tell(Item::Lost { time: event.time, reason: reason.to_string() })
+            }
+            Kind::Yield { id, .. } => {
+                let number = self.number_of(space, *id);
+                if let Some(open) = number.and_then(|number| self.open.get_mut(&number)) {
+                    open.node.yields += 1;
+                }
+                Step::Other
+            }
             Kind::Mark { name } => {
                 self.tell(Item::Mark { time: event.time, name: name.to_string() })
             }
@@ -159,6 +177,7 @@ impl Tree {
                 if self.last_gap.replace((*from, *to)) == Some((*from, *to)) {
                     return Step::Again;
                 }
+                self.lose();
                 self.tell(Item::Gap { from: *from, to: *to, reason: reason.to_string() })
             }
             Kind::Other(_) => Step::Other,
@@ -251,6 +270,7 @@ impl Tree {
             depth: 0,
             nesting: Nesting::Inferred,
             children: Vec::new(),
+            yields: 0,
             hidden: 0,
             left_out: 0,
             shape: 0,
@@ -313,7 +333,7 @@ impl Tree {
                 if node.site.method == SEND {
                     let object = node.site.object.to_string();
                     let call = Call { id: node.order, timeout_ms: None, duration_ns: duration };
-                    reply_frames(&mut node, &object, (event.time, call), self.order);
+                    reply_frames(&mut node, &object, (event.time, call), self.order, true);
                 }
                 node.seal();
                 self.judge(parent, node, judge);
@@ -336,7 +356,8 @@ impl Tree {
         let held = size + node.children.iter().map(Child::size).sum::<usize>();
         self.held = self.held.saturating_sub(held);
         node.own = node.duration.map(|duration| duration.saturating_sub(within).max(0));
-        own_frames(&mut node, self.order);
+        let is_whole = self.lost < node.order;
+        own_frames(&mut node, self.order, is_whole);
         // Several threads may work within one call.
         if !node.children.is_sorted_by_key(Child::order) {
             node.children.sort_by_key(Child::order);
@@ -377,6 +398,12 @@ impl Tree {
         self.open.contains_key(&number).then_some(number)
     }
 
+    /// Events are missing here: a reply may be among them.
+    fn lose(&mut self) {
+        self.lost = self.order;
+        self.asked.clear();
+    }
+
     /// The host of a space began anew.
     fn restart(&mut self, space: usize, judge: &mut dyn Judge) {
         self.calls.restart(space);
@@ -389,6 +416,7 @@ impl Tree {
             self.close(number, judge);
         }
         self.spaces.remove(&space);
+        self.asked.retain(|sender, _| sender.0 != space);
     }
 
     /// Too many calls are open: the one with the lowest id was given up.

@@ -105,10 +105,9 @@ def test_polling_can_be_left_out(new_host, bus):
 
 
 def _frames_of(node, under=()):
-    """(bytes, methods above) of the frames in a tree, in their order."""
-    # That nobody answered is a leaf, too: without bytes.
-    if node.get('type') == 'frame' and node['bytes']:
-        yield node['bytes'], under
+    """(frame, methods above) of the frames in a tree, in their order."""
+    if node.get('type') == 'frame':
+        yield node, under
     here = under + (node['method'],) if 'method' in node else under
     for child in node.get('children', ()):
         yield from _frames_of(child, here)
@@ -140,7 +139,12 @@ def test_the_tree_of_a_capture_shows_the_exchanges_under_their_calls(new_host, b
     found = [frame for line in tree.stdout.decode().splitlines()
              for frame in _frames_of(json.loads(line))]
     wait_for(lambda: len(bus.frames()) >= 33, "the sniffer's last frame")
-    assert [whole({'bytes': text}) for text, _ in found] == bus.frames()
+    assert [whole(frame) for frame, _ in found] == bus.frames()
+    # Each is told with the one that answers it: only the absent box's poll has none.
+    told = [(frame['direction'], frame['outcome']) for frame, _ in found]
+    assert told == [('tx', 'answered'), ('rx', 'answered')] * 16 + [('tx', 'timeout')]
+    assert not [frame for frame, _ in found[:-1] if 'no reply' in frame['text'] or '[' in frame['text']]
+    assert found[-1][0]['text'].endswith('-> no reply')
     assert {under[:2] + under[-1:] for _, under in found} == {
         ('cmd_BOX_REPORT', 'get_box', 'cmd_send_data_with_response')}
     complaints = host.verdict()

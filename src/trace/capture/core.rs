@@ -438,6 +438,7 @@ fn object<'a>(event: &'a Event<'_>, line: &'a str) -> Option<std::borrow::Cow<'a
         Kind::Call { site, .. }
         | Kind::Return { site, .. }
         | Kind::Error { site, .. }
+        | Kind::Yield { site, .. }
         | Kind::Frame { site, .. } => Some(Cow::Borrowed(&site.object)),
         Kind::AttrRead { object, .. } => Some(Cow::Borrowed(object)),
         // What is told about tracing itself is not the object's doing.

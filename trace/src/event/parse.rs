@@ -170,6 +170,12 @@ impl<'a> Raw<'a> {
                     None => EventError::Lacks { kind: kind.into(), field: "count" },
                 })?,
             },
+            // These two may be a stranger's.
+            "lost" => Kind::Lost { reason: text(self.reason, "reason").unwrap_or_default() },
+            "yield" => match (whole(self.id), self.site()) {
+                (Some(id), Ok(site)) => Kind::Yield { id, site },
+                _ => return Ok(None),
+            },
             "mark" => Kind::Mark { name: text(self.name, "name")? },
             "frame" => Kind::Frame {
                 site: self.site()?,

@@ -145,6 +145,13 @@ fn what_our_own_tracer_tells_beside_it() {
     let (site, direction) = (site("o", "", ""), Direction::Response);
     assert_eq!(kind(frame), Ok(Kind::Frame { site, direction, bytes: "f7".into() }));
     assert_eq!(kind(r#"{"type":"dropped","count":12}"#), Ok(Kind::Dropped { count: 12 }));
+    let lost = kind(r#"{"type":"lost","time":1,"reason":"KeyError"}"#);
+    assert_eq!(lost, Ok(Kind::Lost { reason: "KeyError".into() }));
+    let given = kind(r#"{"type":"yield","id":7,"object":"o","method":"m","value":1}"#);
+    let site = Site { object: "o".into(), class: "".into(), method: "m".into() };
+    assert_eq!(given, Ok(Kind::Yield { id: 7, site }));
+    // A stranger's may be anything.
+    assert_eq!(kind(r#"{"type":"yield","id":"x"}"#), Ok(Kind::Other("yield".into())));
     assert_eq!(kind(r#"{"type":"mark","name":"here"}"#), Ok(Kind::Mark { name: "here".into() }));
     let gap = Kind::Gap { from: Some(Time(1_500_000_000)), to: None, reason: "gone".into() };
     assert_eq!(kind(r#"{"type":"gap","from":1.5,"to":null,"reason":"gone"}"#), Ok(gap));

@@ -1,15 +1,30 @@
 //! The frames within calls: told as events, or made of what the send function was given and gave
 //! back.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k485_proto::deframer::spans;
 use k485_proto::record::{Call, Direction, Origin, Record, Time, Verdict};
 
-use super::{Child, End, Node, Step, Tree};
+use super::{Child, End, Node, Step, Tree, hash};
 use crate::bus::SEND;
 use crate::event::{Event, Site};
+use crate::open::MAX_OPEN;
 use crate::send;
+
+/// Who sends: a space's thread and greenlet, on an object's bus. It waits for the reply before it
+/// sends again.
+pub(super) type Sender = (usize, Option<u64>, u64, u64);
+
+/// A request that was told, and no reply to it yet.
+#[derive(Debug)]
+pub(super) struct Asked {
+    id: u64,
+    time: Option<Time>,
+    mono: Option<i64>,
+    parent: Option<u64>,
+}
 
 impl Tree {
     pub(super) fn frame(
@@ -22,7 +37,7 @@ impl Tree {
     ) -> Step {
         let parent = self.around(space, &event.context);
         let depth = self.depth_within(parent);
-        let call = parent.map(|number| Call { id: number, timeout_ms: None, duration_ns: None });
+        let call = self.call_of(space, event, site, direction, parent);
         for (bytes, origin, verdict) in send::frame(digits, direction).unwrap_or_default() {
             let record = record(&site.object, event.time, direction, call);
             let record = Record { bytes, origin, verdict, offset: event.offset, ..record };
@@ -30,6 +45,46 @@ impl Tree {
             self.put(parent, Child::Frame { order: self.order, record });
         }
         Step::Frame { depth }
+    }
+
+    /// What pairs a frame with its request or its reply: the call of the send function, or else who
+    /// sends.
+    fn call_of(
+        &mut self,
+        space: usize,
+        event: &Event<'_>,
+        site: &Site<'_>,
+        direction: Direction,
+        parent: Option<u64>,
+    ) -> Option<Call> {
+        let call = |id| Call { id, timeout_ms: None, duration_ns: None };
+        let is_sending =
+            |number| self.open.get(&number).is_some_and(|open| open.node.site.method == SEND);
+        let Some(gid) = event.context.gid.filter(|_| !parent.is_some_and(is_sending)) else {
+            return parent.map(call);
+        };
+        let sender = (space, event.context.tid, gid, hash(&site.object));
+        let (id, mono) = (self.order, event.context.mono);
+        if direction == Direction::Request {
+            if self.asked.len() >= MAX_OPEN {
+                self.asked.clear();
+            }
+            let asked = Asked { id, time: event.time, mono, parent };
+            // Of those within a call it is told when that is over.
+            if let Some(before) = self.asked.insert(sender, asked)
+                && before.parent.is_none()
+            {
+                let record = record(&site.object, None, Direction::Response, Some(call(before.id)));
+                self.put(None, Child::Frame { order: self.order, record });
+            }
+            return Some(call(id));
+        }
+        let Some(asked) = self.asked.remove(&sender).filter(|asked| asked.parent == parent) else {
+            return Some(call(id));
+        };
+        let passed = mono.zip(asked.mono).map(|(to, from)| to.saturating_sub(from));
+        let passed = passed.or_else(|| Some(event.time?.since(asked.time?)));
+        Some(Call { duration_ns: passed, ..call(asked.id) })
     }
 }
 
@@ -46,26 +101,34 @@ fn record(object: &str, time: Option<Time>, direction: Direction, call: Option<C
     }
 }
 
-/// The frames of a call that is over: where the tracer did not tell them as events, those of a call
-/// of the send function are made of its arguments and its result.
-pub(super) fn own_frames(node: &mut Node, order: u64) {
-    let call = Call { id: node.order, timeout_ms: None, duration_ns: node.duration };
-    let mut told = None;
+/// The frames of a call that is over. Those of a call of the send function are made of its arguments
+/// and its result where the tracer did not tell them as events. `is_whole` says that no event is
+/// missing since it began.
+pub(super) fn own_frames(node: &mut Node, order: u64, is_whole: bool) {
+    if node.site.method != SEND {
+        if is_whole && node.end != End::NotSeen {
+            unanswered(node, order);
+        }
+        return;
+    }
+    let (mut id, mut asks, mut answers) = (node.order, false, false);
     for child in &mut node.children {
         if let Child::Frame { record, .. } = child {
-            told = record.dir;
-            if record.dir == Some(Direction::Response)
-                && let Some(call) = &mut record.call
-            {
-                call.duration_ns = node.duration;
+            match record.dir {
+                Some(Direction::Response) => answers = true,
+                _ => asks = true,
+            }
+            if let Some(call) = &mut record.call {
+                id = call.id;
+                if record.dir == Some(Direction::Response) {
+                    call.duration_ns = node.duration;
+                }
             }
         }
     }
-    if node.site.method != SEND {
-        return;
-    }
+    let call = Call { id, timeout_ms: None, duration_ns: node.duration };
     let object = node.site.object.to_string();
-    if told.is_none()
+    if !asks
         && let Some(request) = node.args.as_ref().and_then(|args| send::request(&args.text).ok())
     {
         let call = Call { timeout_ms: request.timeout_ms, ..call };
@@ -73,30 +136,45 @@ pub(super) fn own_frames(node: &mut Node, order: u64) {
         let (bytes, origin, verdict) = (request.bytes, request.origin, Verdict::Frame);
         let record = Record { bytes, origin, verdict, ..record };
         node.children.insert(0, Child::Frame { order: node.order, record });
+        asks = true;
     }
-    let end = node.begin.zip(node.duration);
-    let time = end.map(|(begin, duration)| Time(begin.0.saturating_add(duration)));
-    let id = node.children.iter().find_map(|child| match child {
-        Child::Frame { record, .. } => record.call.map(|call| call.id),
-        _ => None,
-    });
-    let call = Call { id: id.unwrap_or(call.id), ..call };
-    match told {
-        None => reply_frames(node, &object, (time, call), order),
-        // Nobody answered what was told to be sent.
-        Some(Direction::Request) if matches!(&node.end, End::Returned(text) if text == "null") => {
-            let record = record(&object, time, Direction::Response, Some(call));
-            node.children.push(Child::Frame { order, record });
-        }
-        Some(_) => {}
+    if !answers {
+        let end = node.begin.zip(node.duration);
+        let time = end.map(|(begin, duration)| Time(begin.0.saturating_add(duration)));
+        reply_frames(node, &object, (time, call), order, asks);
     }
 }
 
+/// Puts that nobody answered behind each request that has no reply: its sender has gone on.
+fn unanswered(node: &mut Node, end: u64) {
+    let mut open = BTreeMap::new();
+    let mut missing = Vec::new();
+    for child in &node.children {
+        let Child::Frame { order, record } = child else { continue };
+        let Some(call) = record.call else { continue };
+        let before = open.remove(&call.id);
+        if record.dir == Some(Direction::Request) {
+            // The place before a frame's is that of its event, in which nothing else is.
+            missing.extend(before.map(|bus| (order - 1, call.id, bus)));
+            open.insert(call.id, Arc::clone(&record.bus));
+        }
+    }
+    missing.extend(open.into_iter().map(|(id, bus)| (end, id, bus)));
+    node.children.extend(missing.into_iter().map(|(order, id, bus)| {
+        let call = Call { id, timeout_ms: None, duration_ns: None };
+        let record = record(&bus, None, Direction::Response, Some(call));
+        Child::Frame { order, record }
+    }));
+}
+
+/// The reply that a call of the send function returned; and that there was none where its request
+/// is there.
 pub(super) fn reply_frames(
     node: &mut Node,
     object: &str,
     (time, call): (Option<Time>, Call),
     order: u64,
+    asks: bool,
 ) {
     let reply = match &node.end {
         End::Returned(result) => send::reply(result),
@@ -109,9 +187,9 @@ pub(super) fn reply_frames(
             let Record { bytes, verdict, .. } = Record::of_span(&span);
             Child::Frame { order, record: Record { bytes, verdict, ..record.clone() } }
         })),
-        Ok(send::Reply::Nothing | send::Reply::Raised) => {
+        Ok(send::Reply::Nothing | send::Reply::Raised) if asks => {
             node.children.push(Child::Frame { order, record });
         }
-        Err(_) => {}
+        Ok(_) | Err(_) => {}
     }
 }

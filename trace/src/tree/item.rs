@@ -38,6 +38,13 @@ pub enum Item {
         /// How many.
         count: u64,
     },
+    /// An event of which the tracer could tell no more than its place.
+    Lost {
+        /// When.
+        time: Option<Time>,
+        /// Why.
+        reason: String,
+    },
     /// A person marked this moment.
     Mark {
         /// When.

@@ -35,6 +35,8 @@ pub struct Node {
     pub nesting: Nesting,
     /// What happened within it, in the order of beginning.
     pub children: Vec<Child>,
+    /// How often it gave a value, as a generator, or waited, as a coroutine.
+    pub yields: u64,
     /// How many calls within it are not among the children: nobody wanted them.
     pub hidden: u64,
     /// How many calls within it are not among the children: there was no room for them.
@@ -102,7 +104,9 @@ pub enum Child {
     Frame {
         /// Its place in the order in which things began.
         order: u64,
-        /// What it is; its bus is the object's label.
+        /// What it is; its bus is the object's label. Without bytes
+        /// ([`NoReply`](Verdict::NoReply)) it says that nobody answered the request of the same
+        /// call.
         record: Record,
     },
     /// An attribute that was read.

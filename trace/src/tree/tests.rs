@@ -47,6 +47,7 @@ fn item(item: &Item) -> String {
         Item::Child(child) => one(child),
         Item::Connected { .. } => "connected".into(),
         Item::Dropped { count, .. } => format!("dropped:{count}"),
+        Item::Lost { reason, .. } => format!("lost:{reason}"),
         Item::Mark { name, .. } => format!("mark:{name}"),
         Item::Gap { reason, .. } => format!("gap:{reason}"),
     }
@@ -232,13 +233,17 @@ fn sessions_marks_drops_and_gaps() {
     let text = seed("call 100 1 box a x")
         + "{\"type\":\"mark\",\"name\":\"here\",\"time\":1}\n"
         + "{\"type\":\"dropped\",\"count\":7}\n"
+        + "{\"type\":\"lost\",\"reason\":\"no text\"}\n"
         + gap
         + gap
         + "{\"type\":\"connected\",\"time\":3}\n"
         + &seed("call 1 3 box b x")
         + &seed("return 100 3 box a 1");
     // The call began before all of it.
-    assert_eq!(told(&text), "a(x)… mark:here dropped:7 gap:closed connected b(x)… a(?)=1");
+    assert_eq!(
+        told(&text),
+        "a(x)… mark:here dropped:7 lost:no text gap:closed connected b(x)… a(?)=1"
+    );
     // Ids that go back are a new session, too.
     let text = lines(&["call 100 1 box a x", "call 1 2 box b x", "return 1 2 box b 1"]);
     assert_eq!(told(&text), "a(x)… b(x)=1");
