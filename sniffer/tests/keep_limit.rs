@@ -22,8 +22,7 @@ struct Back(Rlimit);
 
 impl Drop for Back {
     fn drop(&mut self) {
-        setrlimit(Resource::Fsize, self.0)
-            .expect("a soft limit goes back up to the hard one");
+        setrlimit(Resource::Fsize, self.0).expect("a soft limit goes back up to the hard one");
     }
 }
 

@@ -23,7 +23,8 @@ const TYPING = "input, textarea, select, [contenteditable]";
 document.addEventListener("keydown", (event) => {
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
   if (document.querySelector("dialog[open]")) return;
-  if (event.target.closest?.(TYPING)) {
+  // Until the next frame a field has the focus though its sheet is closed.
+  if (event.target.closest?.(TYPING) && !event.target.closest("dialog:not([open])")) {
     if (event.key === "Escape") event.target.blur();
     return;
   }
