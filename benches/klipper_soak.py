@@ -17,7 +17,14 @@ hold, at every moment:
 - every line is whole and valid JSON; each client gets every event's number in order, or a `dropped`
   line that counts it; the one that reads all the time gets every call that was made, by number;
 - its processor time stays below a limit, also when nothing is called and a client is stalled;
-- its memory is flat.
+- its memory is flat;
+- the tracer holds the host for 2 ms of processor time and no longer, by its own account
+  (TRACE_STATUS); in one of a hundred it may be longer, as on a virtual machine that another has
+  stopped for a while.
+
+How late a 50 ms timer of the host is at most is told with what the host's thread did meanwhile: it
+ran (then it was the host or the tracer), or it waited for a processor (then it was the machine). While
+klippy connects it is late of itself; that is told apart.
 
 usage: klipper_soak.py MINUTES [--rate CALLS_PER_SECOND] [--keep DIR]
 
@@ -28,6 +35,7 @@ import argparse
 import json
 import pathlib
 import random
+import re
 import socket
 import statistics
 import sys
@@ -45,6 +53,7 @@ import host as hosts                                    # noqa: E402
 BEAT = 0.1                      # seconds between two bursts of calls
 SPIN = 0.6                      # of a processor: no load of ours comes near
 IDLE_SPIN = 0.25
+HELD = 0.01                     # share of the ticks and commands that may take longer than 2 ms
 GROWTH = 4096                   # kB that memory may grow from a half's second quarter to its last
 
 
@@ -225,13 +234,31 @@ class Soak:
                                   options={'auto_start': 'True'})
         self.made = 0
         self.samples = []               # (seconds, CPU share, kB)
-        self.late = []
+        self.late = []                  # (seconds, ran, waited) of each sample
+        self.connecting = []            # the same, while klippy connected
+        # ms of time and of processor time, how many took longer than 2 ms of that, and of how many
+        self.held = {'tick': (0., 0., 0, 0), 'command': (0., 0., 0, 0)}
         self.longest = 0.
         self.start = self.last = time.monotonic()
 
     def trace(self):
+        self.connecting.append(self.host.prove(do='late')['value'])
         for name in ('motor_left', 'motor_right', 'motor_geared', 'box', 'serial_485_serial485'):
             self.host.gcode('TRACE_DEEP OBJECT=%s' % (name,))
+
+    def check_held(self):
+        """The longest that the tracer held this klippy, by its own account."""
+        status = self.host.text('TRACE_STATUS')
+        for what in self.held:
+            took, work, over, count = map(float, re.search(
+                what + r': ([0-9.]+) ms, ([0-9.]+) ms .*?: (\d+) of (\d+)', status).groups())
+            known = self.held[what]
+            self.held[what] = (max(known[0], took), max(known[1], work), known[2] + over,
+                               known[3] + count)
+            if over > max(1, count * HELD):
+                raise Complaint("%d of %d %ss took more than 2 ms of processor time"
+                                % (over, count, what))
+        self.late.append(self.host.prove(do='late')['value'])
 
     def beat(self):
         """One burst of calls, and sometimes something else."""
@@ -294,6 +321,7 @@ class Soak:
         for share, command in parts:
             self.load(minutes * 60 * share, listeners)
             self.check_complete(draining)
+            self.check_held()
             if command:
                 self.check_idle()
                 before = draining.connections
@@ -342,6 +370,12 @@ class Soak:
             raise Complaint("memory grew from %d to %d kB" % (early, late))
 
 
+def told(late):
+    """The worst of some latenesses."""
+    return "%.1f ms, the thread ran for %.1f ms and waited for a processor for %.1f ms" % tuple(
+        seconds * 1e3 for seconds in max(late or [(0., 0., 0.)]))
+
+
 def main():
     parser = argparse.ArgumentParser(description="Traces a real Klipper for a long time.")
     parser.add_argument('minutes', type=float)
@@ -380,10 +414,13 @@ def main():
           % (statistics.mean(shares) * 100, max(shares) * 100, getattr(soak, 'idle', 0.) * 100))
     print("memory: %d kB first, %d kB last, %d kB most; from the first half's second quarter to its"
           " last %+d kB" % (memory[0], memory[-1], max(memory), getattr(soak, 'growth', 0)))
-    print("a 50 ms timer of the host was late by at most %.1f ms in most 10 s, %.1f ms at worst;"
-          " the longest burst took %.0f ms"
-          % (statistics.median(soak.late or [0.]) * 1e3, max(soak.late or [0.]) * 1e3,
-             soak.longest * 1e3))
+    print("a 50 ms timer of the host was late by at most %.1f ms in most 10 s; at worst by %s"
+          % (statistics.median([late for late, _, _ in soak.late] or [0.]) * 1e3, told(soak.late)))
+    print("while klippy connected: by %s; the longest burst took %.0f ms"
+          % (told(soak.connecting), soak.longest * 1e3))
+    print("the tracer held the host at most: %s" % ('; '.join(
+        "a %s %.2f ms, %.2f ms of processor time (more than 2: %d of %d)" % (what, *held)
+        for what, held in soak.held.items()),))
     if problem is not None:
         print("FAILED: %s: %s" % (type(problem).__name__, problem))
         print("the log is %s" % (soak.host.log_path,))

@@ -182,15 +182,24 @@ def test_long_commands_let_the_host_go_on(new, monkeypatch):
     printer = new()
     pauses = []
     printer.reactor.pause = lambda waketime: pauses.append(waketime) or printer.reactor.monotonic()
-    for command in ('TRACE_EVERYTHING', 'TRACE_DISABLE OBJECT=*'):
+    for command in ('TRACE_EVERYTHING', 'TRACE_DISABLE OBJECT=*', 'TRACE_EVERYTHING', 'TRACE_EVERYTHING',
+                    'TRACE_ATTRS OBJECT=box RECURSIVE=1', 'TRACE_QUIET ADD=cmd_BOX_GO', 'TRACE_QUIET REMOVE=cmd_BOX_GO'):
         del pauses[:]
         printer.run(command)
         assert len(pauses) > 5, command
+    # As often for what is traced already as for what is new.
+    printer.objects.update({'box %d' % number: Box() for number in range(9)})
+    printer.run('TRACE_DEBUG')
+    printer.run('TRACE_DEEP')
+    del pauses[:]
+    printer.run('TRACE_DEEP')
+    assert len(pauses) > 9 * 8
+    printer.run('TRACE_DISABLE OBJECT=*')
 
     def refused(waketime):
         raise RuntimeError('Internal error - reactor pause disabled')
     printer.reactor.pause = refused
-    assert printer.run('TRACE_EVERYTHING').startswith('Tracing 6 new methods')
+    assert printer.run('TRACE_ALL OBJECT=box').startswith('Tracing 5 methods of box, 5 of them new')
 
 
 def test_names_are_found_as_people_write_them(new):

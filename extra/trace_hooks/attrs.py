@@ -46,7 +46,7 @@ class AttrTracer:
             return '%s objects are not traced' % (type_name(cls),)
         return None
 
-    def enable(self, obj, label, recursive=False):
+    def enable(self, obj, label, recursive=False, breathe=lambda: None):
         """Watches an object, and what it holds: [(label, class, path)] of those that are new. Raises Refused."""
         reason = self.refusal(type(obj))
         if reason is not None:
@@ -55,6 +55,7 @@ class AttrTracer:
         todo = [(obj, label, 0)]
         seen = set()
         while todo and len(found) < MOST:
+            breathe()
             current, path, depth = todo.pop(0)
             if id(current) in seen:
                 continue
@@ -64,6 +65,7 @@ class AttrTracer:
             if not recursive or depth >= DEPTH:
                 continue
             for name, value in list((instance_dict(current) or {}).items()):
+                breathe()
                 if type(name) is str and self._follows(type(obj), type(value)):
                     todo.append((value, path + '.' + name, depth + 1))
         return found

@@ -24,6 +24,8 @@ class Commands:
 
     def guarded(self, name, method):
         def run(gcmd):
+            held = self.hooks.held
+            held.begin()
             try:
                 answer = method(gcmd)
             except Exception as error:
@@ -31,6 +33,7 @@ class Commands:
                     logging.exception("trace_hooks: %s", name)
                 answer = '%s: %s' % (name, error)
             self.respond(gcmd, answer)
+            held.end()
         return run
 
     @staticmethod
@@ -105,17 +108,20 @@ class Commands:
         lines.append('Attribute traces: %d' % len(hooks.attrs.active()))
         lines.append('Events: %d recorded, %d dropped, %d waiting; ring: %d events, %d kB' % (
             recorder.recorded, recorder.dropped, len(recorder.queue), pump.history.count, pump.history.size // 1024))
-        lines.append('Longest tick: %.2f ms' % (pump.longest / 1e6))
+        lines.append('Longest tick: %s; longest stretch of a command: %s' % (pump.held, hooks.held))
         lines.append(self.stream_line())
         return lines
 
     def cmd_TRACE_LIST(self, gcmd):
         """List active traces"""
-        active = sorted(self.hooks.active.items(), key=lambda item: item[0])
+        active = self.hooks.active
         if not active:
             return 'No active traces'
-        return ['Active traces (%d):' % len(active)] + [
-            '  %s.%s (%s)' % (label, method, entry[1]) for (label, method), entry in active]
+        keys = sorted(active)
+        told = keys if len(keys) < LINES else keys[:LINES - 2]  # of thousands, most would be made to be cut off
+        lines = ['Active traces (%d):' % len(keys)]
+        lines += ['  %s.%s (%s)' % (*key, active[key][1]) for key in told]
+        return lines if len(told) == len(keys) else lines + ['... and %d more' % (len(keys) - len(told))]
 
     # Methods
 
@@ -219,7 +225,9 @@ class Commands:
             return 'Attributes of %s are traced no more (%d objects)' % (label, len(gone))
         if is_a(obj, type):
             raise Refused('%s is a class; attributes are traced of objects' % (label,))
-        found = hooks.attrs.enable(obj, label, recursive)
+        breathe = hooks.breather()
+        found = hooks.attrs.enable(obj, label, recursive, breathe)
+        breathe()
         for _label, cls, path in found:
             hooks.event('attr_trace_enabled', object=label, path=path, recursive=recursive, **{'class': cls})
         return ['Tracing attributes of %d objects:' % len(found)] + ['  %s (%s)' % (path, cls)
@@ -277,7 +285,7 @@ class Commands:
         """Save the last events as NAME.jsonl in the folder of [trace_hooks]; SECONDS takes only those"""
         name = gcmd.get('NAME')
         seconds = gcmd.get_float('SECONDS', None, above=0.)
-        path, count = self.hooks.save(name, seconds)
+        path, count = self.hooks.save(name, seconds, self.hooks.breather())
         return 'Saving %d events to %s' % (count, path)
 
     # The stream

@@ -50,11 +50,11 @@ class Discovery:
             if name in everything:
                 found[name] = everything[name]
         for name, obj in list(everything.items()):
+            breathe()
             if name not in found and (concerns(name) or concerns(type_name(type(obj)))):
                 if denial(type(obj)) is None:
                     found[name] = obj
         self.objects = found
-        breathe()
         classes = {}
         for module_name, module in list(sys.modules.items()):
             if module is None or not concerns(module_name) or 'trace_hooks' in module_name:
@@ -62,9 +62,9 @@ class Discovery:
             attrs = instance_dict(module) or {}
             for name, cls in sorted((key, value) for key, value in list(attrs.items())
                                     if is_a(value, type) and type(key) is str):
+                breathe()
                 if denial(cls) is None and is_open(cls) and not name.startswith('_'):
                     classes['%s.%s' % (module_name, name)] = cls
-            breathe()
         self.classes = classes
 
     def available(self):

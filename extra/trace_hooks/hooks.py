@@ -11,7 +11,7 @@ from .commands import Commands
 from .discover import Discovery, folded, printer_objects
 from .frames import POLLING, SENDERS, Polling, is_serial
 from .patch import Patcher, Refused, methods, undo_all
-from .pump import Pump
+from .pump import Held, Pump
 from .rebind import Rebinder
 from .record import Recorder
 from .sink import FileSink, Saver, save_path
@@ -104,6 +104,7 @@ class TraceHooks:
         self.quiet = set(options.quiet)
         self.verbose = set()
         self.greeted = None  # the long part of the greeting, as it was last
+        self.held = Held()  # by commands
         self.closed = False
         self.timer = self.reactor.register_timer(self.on_tick)
         self.commands = Commands(self)
@@ -209,10 +210,13 @@ class TraceHooks:
 
     def on_tick(self, eventtime):
         pause = None
+        held = self.pump.held
+        held.begin()
         try:
             pause = self.tick()
         except Exception:
             logging.exception("trace_hooks: tick")
+        held.end()
         return self.reactor.NEVER if pause is None else self.reactor.monotonic() + pause
 
     def tick(self):
@@ -247,10 +251,12 @@ class TraceHooks:
 
         def breathe():
             if reactor.monotonic() - last[0] > WORK:
+                self.held.end()
                 try:
                     reactor.pause(reactor.monotonic() + 0.002)
                 except Exception:
                     pass  # not now: in a handler that must not pause
+                self.held.begin()
                 last[0] = reactor.monotonic()
         return breathe
 
@@ -282,6 +288,7 @@ class TraceHooks:
         """As `enable`, but leaves the new sites to be bound."""
         fresh, refused = [], []
         for name in names:
+            breathe()
             key = (label, name)
             self.traces[key] = by_name or self.traces.get(key, False)
             if key in self.active or not self.is_told(label, name):
@@ -292,7 +299,6 @@ class TraceHooks:
             except Refused as error:
                 del self.traces[key]
                 refused.append(str(error))
-            breathe()
         return fresh, refused
 
     def wrap(self, label, obj, name):
@@ -347,13 +353,17 @@ class TraceHooks:
         """Wraps and unwraps after the quiet methods or verbose objects have changed: (on, off)."""
         off = [key for key in self.active if not self.is_told(*key)]
         self.disable(off, breathe, forget=False)
-        on = 0
-        for label in sorted({key[0] for key in self.traces if key not in self.active and self.is_told(*key)}):
+        wanted = {}
+        for label, name in sorted(self.traces):
+            if (label, name) not in self.active and self.is_told(label, name):
+                wanted.setdefault(label, []).append(name)
+        on, sites = 0, []
+        for label, names in wanted.items():
+            breathe()
             found = self.discovery.find(label)
             if found is not None:
-                names = [name for known, name in list(self.traces)
-                         if known == label and (known, name) not in self.active]
-                on += len(self.enable(label, found[1], names, False, breathe)[0])
+                on += len(self.enable_into(sites, label, found[1], names, False, breathe)[0])
+        self.bind(sites, breathe)
         return on, len(off)
 
     def enable_objects(self, objects, private, breathe):
@@ -376,13 +386,14 @@ class TraceHooks:
 
     # Others
 
-    def save(self, name, seconds=None):
+    def save(self, name, seconds, breathe):
         """Begins to save the history: (path, events). Raises ValueError."""
         path = save_path(self.options.folder, name)
         if os.path.exists(path):
             raise ValueError('%s is there already; use another NAME' % (path,))
         self.pump.tick()
-        parts = self.pump.history.parts
+        breathe()
+        parts = list(self.pump.history.parts)
         if seconds is not None:
             since = time.monotonic_ns() - int(seconds * 1e9)
             parts = [part for part in parts if part[3] >= since]
@@ -390,6 +401,7 @@ class TraceHooks:
         if not count:
             raise ValueError('nothing is recorded yet: events are kept while a client, a file or always_record '
                              'takes them')
+        breathe()
         self.savers.append(Saver(path, self.greeting(), parts, self.pump.lines))
         self.reactor.update_timer(self.timer, self.reactor.NOW)
         return path, count

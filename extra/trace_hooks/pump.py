@@ -10,6 +10,33 @@ SLICE = 300_000  # ns that one batch of events is meant to take
 BUDGET = 1_200_000  # ns after which a tick takes no more
 LEAST, MOST = 4, 256  # events of one batch
 LINES = 8  # events that are formatted between two looks at the clock
+GOAL = 2_000_000  # ns of processor time that the host is to be held at most
+
+
+class Held:
+    """The longest that the tracer has held the host in one go: the time, and the processor time.
+
+    On a busy machine the one grows and the other does not.
+    """
+
+    def __init__(self):
+        self.time = self.work = 0  # ns; each the longest there was
+        self.count = self.over = 0  # of how many, and how many missed the goal
+        self.begin()
+
+    def begin(self):
+        self._time, self._work = time.monotonic_ns(), time.thread_time_ns()
+
+    def end(self):
+        work = time.thread_time_ns() - self._work
+        self.time = max(self.time, time.monotonic_ns() - self._time)
+        self.work = max(self.work, work)
+        self.count += 1
+        self.over += work > GOAL
+
+    def __str__(self):
+        return '%.2f ms, %.2f ms of processor time (more than %d: %d of %d)' % (
+            self.time / 1e6, self.work / 1e6, GOAL // 1000000, self.over, self.count)
 
 
 class Outlet:
@@ -92,7 +119,7 @@ class Pump:
         self.outlets = []
         self.seq = 1  # of the next event
         self.batch = LEAST
-        self.longest = 0  # ns of the longest tick
+        self.held = Held()  # by ticks
 
     def join(self, outlet):
         """Sends an outlet what is recorded from here on."""
@@ -133,9 +160,6 @@ class Pump:
                 more = True
                 break
             before = now
-        took = time.monotonic_ns() - start
-        if took > self.longest:
-            self.longest = took
         return more
 
     def deliver(self, events, offset, end):

@@ -10,7 +10,7 @@ import types
 
 from .values import instance_dict, is_a
 
-BREATH = 32  # places between two breaths
+BREATH = 16  # places or sites between two breaths
 
 
 class Rebinder:
@@ -22,13 +22,13 @@ class Rebinder:
 
     def bind(self, sites, breathe=lambda: None):
         """Replaces every known use of the originals of these sites."""
-        self._walk({id(site.func): (site.wrapper, site) for site in sites}, breathe)
+        self._walk(sites, 'func', 'wrapper', breathe)
 
     def release(self, sites, breathe=lambda: None):
         """Puts back what `bind` replaced for these sites, and replaces methods of the wrapper taken since."""
         self.unbind(sites, breathe)
         before = list(self.done)
-        self._walk({id(site.wrapper): (site.func, site) for site in sites}, breathe)
+        self._walk(sites, 'wrapper', 'func', breathe)
         self.done = before
 
     def unbind(self, gone=None, breathe=lambda: None):
@@ -50,7 +50,12 @@ class Rebinder:
         kept.reverse()
         self.done = kept + self.done
 
-    def _walk(self, changes, breathe):
+    def _walk(self, sites, old, new, breathe):
+        changes = {}
+        for count, site in enumerate(sites):
+            if count % BREATH == 0:
+                breathe()
+            changes[id(getattr(site, old))] = (getattr(site, new), site)
         if not changes:
             return
         count = 0
@@ -63,6 +68,7 @@ class Rebinder:
                         breathe()
             except Exception:  # another version of the host keeps it elsewhere
                 pass
+        breathe()
 
     # One place. `changes` is {id of a function: (function that stands in, site)}.
 

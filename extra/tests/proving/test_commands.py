@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 
 import pytest
 
@@ -109,6 +110,25 @@ def test_everything(host, command):
         host.gcode("TRACE_DISABLE OBJECT='%s'" % (name,))
     assert active(host) == []
     assert host.prove(do='kinds', object='motor_left') == before
+
+
+def test_no_command_holds_the_host(new_host, tmp_path):
+    """With thousands of methods, too: each command lets others run every 1 ms or so."""
+    host = new_host(sections='[motor_many]\nobjects: 26\nmethods: 150',
+                    options={'folder': str(tmp_path), 'always_record': 'True'}).start()
+    for command in ('DEBUG', 'MODULE_INFO OBJECT=motor_many_1', 'EVERYTHING', 'DEEP', 'DEEP', 'LIST',
+                    'STATUS', 'ATTRS OBJECT=motor_many_2 RECURSIVE=1', 'ATTRS', 'QUIET ADD=method_8',
+                    'QUIET REMOVE=method_8', 'VERBOSE OBJECT=motor_many_3',
+                    'ALL OBJECT=motor_many_4', 'MARK', 'SAVE NAME=many', 'DISABLE OBJECT=motor_many_5',
+                    'DISABLE OBJECT=*', 'DEEP'):
+        said = host.text('TRACE_' + command)
+        if command == 'LIST':
+            assert len(said.split('\n')) == 120 and said.endswith(' more'), said[-200:]
+    held = re.search('stretch of a command: ([0-9.]+) ms, ([0-9.]+) ms of processor time',
+                     host.text('TRACE_STATUS'))
+    assert 0.1 < float(held.group(2)) < 5. and float(held.group(1)) > 0.1, held.group(0)
+    complaints = host.verdict()         # the stand-in has measured it, too
+    assert not complaints, '\n'.join(complaints)
 
 
 def test_attrs(host):

@@ -29,6 +29,7 @@ def main():
         sys.path.insert(0, options.extras)
     logging.basicConfig(filename=options.log, level=logging.INFO,
                         format='%(asctime)s %(message)s')
+    gc.disable()                        # the reactor collects
     judge = watch.Watch()
     before = descriptors()
     result = None

@@ -11,9 +11,11 @@ klippy's reactor:
 - due timers run in the order in which they were registered; what a timer's callback returns is its
   next time; a timer that is running can't be set by others;
 - when a callback paused, the round is over and poll() is asked anew;
-- an exception out of a callback leaves `run`.
+- an exception out of a callback leaves `run`;
+- memory is collected when there is nothing else to do, and never within a callback.
 """
 
+import gc
 import math
 import os
 import queue
@@ -347,11 +349,20 @@ class Reactor:
                 self._process = False
                 return
 
+    @staticmethod
+    def _collect():
+        """Collects memory if that is due; whether it was."""
+        young, middle, old = gc.get_count()
+        if young < 700:
+            return False
+        gc.collect(0 if middle < 10 else 1 if old < 10 else 2)
+        return True
+
     def _loop(self):
         busy = True
         while self._process:
             wait = 0.
-            if not busy:
+            if not busy and not self._collect():
                 due = min([timer.waketime for timer in self._timers], default=self.NEVER)
                 wait = min(1., max(.001, due - self.monotonic()))
             ready = self._poll.poll(int(math.ceil(wait * 1000.)))

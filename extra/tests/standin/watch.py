@@ -12,9 +12,10 @@ EXIT_OFFENCE = 3
 # Processor time of one callback between two switches of greenlets, seconds. Processor time and not
 # time: what a loaded machine takes away is not the callback's fault.
 CALLBACK_LIMIT = 0.005
-# A G-code command runs in a callback too, but is a person's single wish: patching hundreds of
-# methods may take longer than a tick that comes every few milliseconds.
+# A G-code command runs in a callback too, but is a person's single wish. Those of the tracer are
+# done in slices, however much there is to do: for them the limit is a callback's.
 COMMAND_LIMIT = 0.100
+SLICED = 'TRACE_'
 # A callback that waits takes no processor time: a blocking send, a lock, a sleep. Seconds, and so
 # many that no busy machine takes them away.
 WAIT_LIMIT = 4.

@@ -93,7 +93,8 @@ class Client:
 
             def answer(eventtime, request=request):
                 self._answer(request)
-            answer.standin_limit = watch.COMMAND_LIMIT
+            sliced = str(request.params.get('script', '')).startswith(watch.SLICED)
+            answer.standin_limit = watch.CALLBACK_LIMIT if sliced else watch.COMMAND_LIMIT
             answer.__qualname__ = 'request %.80s' % (text.decode(),)
             self._server.reactor.register_callback(answer)
 

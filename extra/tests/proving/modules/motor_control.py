@@ -17,6 +17,13 @@ import time
 import greenlet
 
 
+def thread_time():
+    """Seconds that this thread has run, and that it wanted to and another had the processor."""
+    with open('/proc/thread-self/schedstat') as file:
+        ran, waited, _ = file.read().split()
+    return int(ran) / 1e9, int(waited) / 1e9
+
+
 class Mode(enum.Enum):
     IDLE = 0
     HOMING = 1
@@ -82,7 +89,8 @@ class Motor:
         self.speed = 12.5
         self.ticks = 0
         self.next_tick = self.reactor.NEVER
-        self.late = 0.
+        self.late = (0., 0., 0.)        # seconds, how long the thread ran since, and waited to run
+        self.ran = (0., 0.)
 
     # Plain ones
 
@@ -175,7 +183,9 @@ class Motor:
 
     def on_tick(self, eventtime):
         self.ticks += 1
-        self.late = max(self.late, eventtime - self.next_tick)
+        ran = thread_time()
+        self.late = max(self.late, (eventtime - self.next_tick, ran[0] - self.ran[0], ran[1] - self.ran[1]))
+        self.ran = ran
         self.next_tick = eventtime + 0.05
         return self.next_tick
 
@@ -378,8 +388,11 @@ class MotorControl(Motor):
                 'ids': {name: id(value) for name, value in sorted(vars(cls).items())}}
 
     def _do_late(self, gcmd):
-        """How late the timer of the left one was at most, since this was asked last, in seconds."""
-        late, self.left.late = self.left.late, 0.
+        """How late the timer of the left one was at most, since this was asked last, in seconds.
+
+        And what the thread did in the 50 ms and more before: ran, and waited for a processor.
+        """
+        late, self.left.late = self.left.late, (0., 0., 0.)
         return {'value': late}
 
     def _do_fail_now(self, gcmd):
