@@ -439,6 +439,8 @@ def test_ctrl_c_ends_the_bus(run, pytester):
         def test_interrupted(k485_bus):
             with open("pid", "w") as file:
                 file.write(str(k485_bus.pid))
+            # A shell's background job inherits that Ctrl-C is ignored.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             os.kill(os.getpid(), signal.SIGINT)
             k485_bus.wait_for(lambda state: False, timeout=30)
         """
