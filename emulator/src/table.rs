@@ -291,6 +291,22 @@ impl<T: Table> Value for Given<T> {
     }
 }
 
+/// A list of tables, each read by `read`. All or none: their places in the list are those in the file.
+pub(crate) fn tables_of<T>(
+    what: &str,
+    value: &Spanned<DeValue<'_>>,
+    errors: &mut Errors<'_>,
+    read: impl Fn(&Spanned<DeValue<'_>>, &mut Errors<'_>) -> Option<T>,
+) -> Option<Vec<T>> {
+    let Some(list) = value.get_ref().as_array() else {
+        errors.add(value.span(), format!("{what} is a list of tables: write [[{what}]]"));
+        return None;
+    };
+    // Each is read, so that every mistake is told at once.
+    let tables: Vec<_> = list.iter().map(|item| read(item, errors)).collect();
+    tables.into_iter().collect()
+}
+
 /// Lists of tables.
 impl<T: Table> Value for Vec<T> {
     fn shape(_: Limits) -> Shape {
@@ -303,11 +319,7 @@ impl<T: Table> Value for Vec<T> {
         _: Limits,
         errors: &mut Errors<'_>,
     ) -> Option<Self> {
-        let Some(list) = value.get_ref().as_array() else {
-            errors.add(value.span(), format!("{what} is a list of tables: write [[{what}]]"));
-            return None;
-        };
-        Some(list.iter().filter_map(|item| read_table(what, item, errors)).collect())
+        tables_of(what, value, errors, |item, errors| read_table(what, item, errors))
     }
 
     /// Lists of tables are written as sections, by whoever writes a whole scene.

@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::parts::SpoolScene;
 use crate::hand::Hand;
-use crate::table::{ANY, Info, Key, Length, Limits, Parsed, Shape, Table, Value, table};
+use crate::table::{ANY, Info, Key, Length, Limits, Parsed, Shape, Table, Value, table, tables_of};
 
 table! {
     /// When an event is due: at a time, or when the bus carries something.
@@ -275,13 +275,7 @@ impl Value for Events {
         _: Limits,
         errors: &mut Errors<'_>,
     ) -> Option<Self> {
-        let Some(list) = value.get_ref().as_array() else {
-            errors.add(value.span(), format!("{what} is a list of tables: write [[{what}]]"));
-            return None;
-        };
-        // All or none: their places in the file are their places in the list.
-        let events: Vec<_> = list.iter().map(|item| event(item, errors)).collect();
-        events.into_iter().collect::<Option<_>>().map(Events)
+        tables_of(what, value, errors, event).map(Events)
     }
 
     fn write(&self) -> Option<String> {

@@ -5,7 +5,7 @@ use k485_proto::strict::{Errors, kind};
 use toml::Spanned;
 use toml::de::DeValue;
 
-use crate::table::{Limits, Shape, Value};
+use crate::table::{Limits, Shape, Value, tables_of};
 
 /// The faults of a scene; what their names mean is the dialect's.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -22,12 +22,7 @@ impl Value for Drafts {
         _: Limits,
         errors: &mut Errors<'_>,
     ) -> Option<Self> {
-        let Some(list) = value.get_ref().as_array() else {
-            errors.add(value.span(), format!("{what} is a list of tables: write [[{what}]]"));
-            return None;
-        };
-        let drafts: Vec<_> = list.iter().map(|item| draft(item, errors)).collect();
-        drafts.into_iter().collect::<Option<_>>().map(Drafts)
+        tables_of(what, value, errors, draft).map(Drafts)
     }
 
     fn write(&self) -> Option<String> {

@@ -165,7 +165,15 @@ impl Value for String {
 /// A text as TOML has it.
 #[must_use]
 pub(crate) fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+    let mut out = String::from("\"");
+    for letter in text.chars() {
+        match letter {
+            '"' | '\\' => out.extend(['\\', letter]),
+            _ if letter.is_control() => out += &format!("\\u{:04X}", u32::from(letter)),
+            _ => out.push(letter),
+        }
+    }
+    out + "\""
 }
 
 /// Something that is written as a text and read by its own rules.
@@ -341,6 +349,18 @@ impl Word for Length {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn texts_are_read_as_they_were_written(text: String, low in "[\\x00-\\x20\"\\\\\\x7f]*") {
+            for text in [text, low] {
+                let source = format!("text = {}", quoted(&text));
+                let table = toml::de::DeTable::parse(&source).unwrap();
+                prop_assert_eq!(table.get_ref()["text"].get_ref().as_str(), Some(&*text));
+            }
+        }
+    }
 
     #[test]
     fn lengths_of_time() {
