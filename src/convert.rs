@@ -29,9 +29,9 @@ use crate::source::{self, Kind};
 #[command(
     override_usage = "k485 convert [OPTIONS] <IN>... <OUT>",
     after_help = "\
-The formats, and what each can hold, are in docs/formats.md; log and pcapng hold the most. What the
-output cannot hold is counted on stderr. Inputs that all have times are merged by time, others are
-written one after the other. gzip and zstd are read as they are, and written where OUT ends in .gz
+The formats, and what each can hold, are in docs/formats.md; log and pcapng hold the most. What the \
+output cannot hold is counted on stderr. Inputs that all have times are merged by time, others are \
+written one after the other. gzip and zstd are read as they are, and written where OUT ends in .gz \
 or .zst.
 
 Examples:

@@ -16,9 +16,9 @@ use crate::view::{Options, Tally, View};
 /// What `k485 decode` takes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Without --from the format is told by the content. A folder with *.jsonl files is read as a trace,
+Without --from the format is told by the content. A folder with *.jsonl files is read as a trace, \
 merged by time; of another folder every capture in it is read.
-Hex may be spelled in any way (spaces, 0x, commas, \\x, many frames a line, # comments); bare frames
+Hex may be spelled in any way (spaces, 0x, commas, \\x, many frames a line, # comments); bare frames \
 as traced host calls carry them (0203ff0a: no F7, no CRC) are read and marked.
 
 Examples:

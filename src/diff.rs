@@ -35,8 +35,8 @@ const HEAPS: usize = 4;
 #[command(
     override_usage = "k485 diff [OPTIONS] <A> <B>",
     after_help = "\
-Exchanges are aligned by device, function and request data; of aligned ones the outcome, the reply's
-STATUS and fields, the attempts and the latency are compared. In text, `!` is a change, `-` is only
+Exchanges are aligned by device, function and request data; of aligned ones the outcome, the reply's \
+STATUS and fields, the attempts and the latency are compared. In text, `!` is a change, `-` is only \
 in A, `+` is only in B. Polls (A1, A2, A3, and 0A of boxes) are compared in figures.
 
 Examples:

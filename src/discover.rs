@@ -20,8 +20,8 @@ use crate::output;
 /// What `k485 discover` takes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Everything is read from the bytes: no declaration is looked at, so that a known function is a test
-of how far to trust the rest. The dialect stub holds the functions that no table knows; --all takes
+Everything is read from the bytes: no declaration is looked at, so that a known function is a test \
+of how far to trust the rest. The dialect stub holds the functions that no table knows; --all takes \
 every one. docs/discover.md explains what is told.
 
 Examples:

@@ -31,9 +31,9 @@ const CHUNK: usize = 32 * 1024;
 /// What `k485 doctor` takes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-It listens only; the port is opened for reading. It tries one speed after the other, and says
-whether the line is silent, swapped, floating, not biased, echoing, perhaps CAN, or well; who asks,
-who answers, who never does. A speed that is found late is listened to for a third of the time more.
+It listens only; the port is opened for reading. It tries one speed after the other, and says \
+whether the line is silent, swapped, floating, not biased, echoing, perhaps CAN, or well; who asks, \
+who answers, who never does. A speed that is found late is listened to for a third of the time more. \
 Ctrl-C ends it with what is known by then. docs/doctor.md says what each finding means.
 
 Exit codes: 0 the line is well; 1 it could not listen; 2 wrong command line; 4 something is wrong.

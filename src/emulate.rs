@@ -36,11 +36,11 @@ const FAULTS: u64 = 0x4641;
 /// What `k485 emulate` takes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Boxes answer as their firmware 1.1.3 does, motors, belt modules and rack as the vendor's host wants
-them answered. The first line on stdout is JSON: where the bus is, its speed, its devices. Ctrl-C ends
+Boxes answer as their firmware 1.1.3 does, motors, belt modules and rack as the vendor's host wants \
+them answered. The first line on stdout is JSON: where the bus is, its speed, its devices. Ctrl-C ends \
 it, removes the link files and says what the bus carried.
 
-Without an endpoint there is one pseudo-terminal, linked as k485 in $XDG_RUNTIME_DIR, or else in
+Without an endpoint there is one pseudo-terminal, linked as k485 in $XDG_RUNTIME_DIR, or else in \
 /tmp/k485-UID.
 
 Examples:
@@ -54,7 +54,7 @@ Examples:
   k485 emulate --control                      with a page to look at and to jam slots from
   k485 emulate --transmit /dev/ttyUSB0        boxes for a printer that has none
 
-Exit codes: 0 ended by Ctrl-C or --until-eof; 1 it failed; 2 wrong command line; 6 refused: a device
+Exit codes: 0 ended by Ctrl-C or --until-eof; 1 it failed; 2 wrong command line; 6 refused: a device \
 answers on the serial port already.")]
 pub(crate) struct Args {
     /// A pseudo-terminal, with a link to it at this path; may be given several times

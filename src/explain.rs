@@ -21,7 +21,7 @@ use crate::encode::nearest;
 /// What `k485 explain` takes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-A byte may be a status, a function and an address at once: all of them are told. Without 0x two
+A byte may be a status, a function and an address at once: all of them are told. Without 0x two \
 digits are read as hex, as frames and documents write them.
 
 Examples:

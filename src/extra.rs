@@ -24,7 +24,7 @@ const SSH_FAILED: i32 = 255;
 /// What `k485 extra` takes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The tracer is one folder of Python, klippy/extras/trace_hooks. k485 has it inside. docs/trace-gcode.md tells
+The tracer is one folder of Python, klippy/extras/trace_hooks. k485 has it inside. docs/trace-gcode.md tells \
 what it needs and what it changes.
 
 Examples:
@@ -50,7 +50,7 @@ enum What {
 /// What `k485 extra install` and `uninstall` take.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Nothing is overwritten or removed that k485 did not put there as it is: another tracer's trace_hooks.py, a
+Nothing is overwritten or removed that k485 did not put there as it is: another tracer's trace_hooks.py, a \
 folder of the same name, files that were changed. What was written is compared with what was sent.
 
 printer.cfg is not changed; what to write there is said. Klipper's service has to be restarted.
@@ -76,7 +76,7 @@ struct InstallArgs {
 /// What `k485 extra status` takes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Writes one line: same, other (another version), changed, foreign (not put there by k485), single
+Writes one line: same, other (another version), changed, foreign (not put there by k485), single \
 (another tracer's trace_hooks.py), link or none; where; and the version.
 
 Exit codes: 0 as this k485 has it; 1 failed; 2 wrong command line; 4 anything else.

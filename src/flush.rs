@@ -16,7 +16,7 @@ mod run;
 /// What `k485 flush` takes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The printer flushes at each change of filament, and how much depends on what comes after what. docs/flush.md
+The printer flushes at each change of filament, and how much depends on what comes after what. docs/flush.md \
 tells how it works that out, as far as it is known.
 
 Examples:

@@ -16,9 +16,9 @@ use crate::view::{self, View};
 /// What `k485 grep` takes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-EXPR is the filter language of docs/filter.md: comparisons of fields (addr, func, status, outcome,
-latency, attempts, data, ... and every field of a payload by its name), words (noise, retry, late,
-unknown, ...), && || ! and parentheses. Without --frames the exchanges are searched: a request with
+EXPR is the filter language of docs/filter.md: comparisons of fields (addr, func, status, outcome, \
+latency, attempts, data, ... and every field of a payload by its name), words (noise, retry, late, \
+unknown, ...), && || ! and parentheses. Without --frames the exchanges are searched: a request with \
 its reply, where a frame's field may be either one's.
 
 Examples:
@@ -29,7 +29,7 @@ Examples:
   k485 grep --frames 'data~\"c5..42\"' bus.raw
   k485 grep --to json 'odometer<-500' bus.log | jq .latency_ms
 
-Exit codes: 0 found; 1 nothing found; 2 failed; 3 nothing found, and parts of the input were
+Exit codes: 0 found; 1 nothing found; 2 failed; 3 nothing found, and parts of the input were \
 skipped.")]
 pub(crate) struct Args {
     /// What to find

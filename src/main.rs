@@ -79,9 +79,9 @@ Examples:
   k485 emulate --auto                      a bus without hardware
   k485 explain RETRUDE_ERR2                what a status, key, function or address means
 
-Exit codes: 0 done; 1 failed; 2 wrong command line; 3 done, but parts of the input were skipped;
+Exit codes: 0 done; 1 failed; 2 wrong command line; 3 done, but parts of the input were skipped; \
 4 doctor found something wrong.
-send, scan: 4 answered with an error STATUS; 5 no reply; 6 refused, nothing was sent (emulate
+send, scan: 4 answered with an error STATUS; 5 no reply; 6 refused, nothing was sent (emulate \
 too).
 grep: 0 found; 1 nothing found; 2 failed; 3 nothing found, and parts of the input were skipped.";
 

@@ -14,7 +14,7 @@ use crate::table::Table;
 /// What `k485 ports` takes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-No port is opened: opening raises RTS and DTR, with which some adapters send. Who has a port is seen
+No port is opened: opening raises RTS and DTR, with which some adapters send. Who has a port is seen \
 for your own processes, and for everybody's by root.
 
 Examples:

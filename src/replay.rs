@@ -49,14 +49,14 @@ const TROUBLE: u8 = 2;
     mut_arg("filter", |arg| arg.help(
         "Play only exchanges that this holds for, as in 'addr==box1' (docs/filter.md)")),
     after_help = "\
-As the host each request is sent, its reply is waited for and compared with the recorded one. In
-text, `!` is a reply that differs, `-` one that is missing, `+` one that is too many. As a device
-each request is answered as it was in the capture, in sequence; what is not in it is told and not
-answered. Nothing is sent to a port that may be real without --transmit; as the host what is more
+As the host each request is sent, its reply is waited for and compared with the recorded one. In \
+text, `!` is a reply that differs, `-` one that is missing, `+` one that is too many. As a device \
+each request is answered as it was in the capture, in sequence; what is not in it is told and not \
+answered. Nothing is sent to a port that may be real without --transmit; as the host what is more \
 than a pure read needs --allow with its class too. More: docs/replay.md.
 
-Exit codes: 0 all as recorded; 1 something differs (as a device: was asked that is not in the
-capture); 2 trouble: it failed, was ended early, or parts of the capture were skipped; 6 refused,
+Exit codes: 0 all as recorded; 1 something differs (as a device: was asked that is not in the \
+capture); 2 trouble: it failed, was ended early, or parts of the capture were skipped; 6 refused, \
 nothing was sent.
 
 Examples:

@@ -29,11 +29,11 @@ const ROUNDS: usize = 2;
 /// What `k485 scan` takes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Each address is asked ONLINE_CHECK (A2), then GET_ADDR_TABLE (A3) where that is not answered, twice at
-most; a box that answers is asked GET_VERSION_SN (14) too. All of them are pure reads, so --transmit
+Each address is asked ONLINE_CHECK (A2), then GET_ADDR_TABLE (A3) where that is not answered, twice at \
+most; a box that answers is asked GET_VERSION_SN (14) too. All of them are pure reads, so --transmit \
 is the only flag that is needed. The rules of `k485 send` hold: docs/send.md.
 
-Exit codes: 0 somebody answered; 1 failed; 2 wrong command line; 5 nobody answered; 6 refused,
+Exit codes: 0 somebody answered; 1 failed; 2 wrong command line; 5 nobody answered; 6 refused, \
 nothing was sent.
 
 Examples:

@@ -26,13 +26,13 @@ use crate::view::View;
 /// What `k485 send` takes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Nothing is sent without --transmit. What is more than a pure read needs --allow with its class too;
-`k485 explain FUNCTION` tells it. Before the first request the port is listened to; nothing is sent
+Nothing is sent without --transmit. What is more than a pure read needs --allow with its class too; \
+`k485 explain FUNCTION` tells it. Before the first request the port is listened to; nothing is sent \
 while a box is seen feeding, and each request waits until the bus is quiet. More: docs/send.md.
 
 Time-outs and retries are those of the vendor's host; --timeout and --sends change them.
 
-Exit codes: 0 answered OK; 1 failed; 2 wrong command line; 4 answered with a STATUS other than OK;
+Exit codes: 0 answered OK; 1 failed; 2 wrong command line; 4 answered with a STATUS other than OK; \
 5 no reply; 6 refused, nothing was sent. Of several requests the worst counts.
 
 Examples:

@@ -39,7 +39,7 @@ const WAIT: Duration = Duration::from_millis(25);
 /// What `k485 sniff` takes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-A serial port is opened for reading only, and RTS and DTR go to the receive level at once. A port that
+A serial port is opened for reading only, and RTS and DTR go to the receive level at once. A port that \
 goes away is waited for. Ctrl-C ends it with a summary.
 
 Examples:
@@ -55,7 +55,7 @@ Examples:
   k485 sniff /dev/ttyUSB0 --page                    on a live page, read only
   k485 sniff captures/sample-load.hex --pace
 
-Exit codes: 0 done; 1 a port could not be opened, or not everything could be kept; 2 wrong command
+Exit codes: 0 done; 1 a port could not be opened, or not everything could be kept; 2 wrong command \
 line.")]
 pub(crate) struct Args {
     /// A serial port, a pseudo-terminal, tcp:HOST:PORT, - (stdin), a capture to play, or emu: for an

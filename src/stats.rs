@@ -20,8 +20,8 @@ use crate::table::{self, Table};
 /// What `k485 stats` takes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Counts for each device and function, latencies, polling periods, the load of the bus, noise,
-addresses that never answered. `unknown` is what the capture cannot tell. Several captures are
+Counts for each device and function, latencies, polling periods, the load of the bus, noise, \
+addresses that never answered. `unknown` is what the capture cannot tell. Several captures are \
 counted together; with a filter, only what it holds for. Memory does not grow with the input. docs/questions.md says what each figure is.
 
 Examples:

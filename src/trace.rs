@@ -21,7 +21,7 @@ mod words;
 /// What `k485 trace` takes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The tracer is an extra of Klipper (docs/trace.md). It streams calls, returns, exceptions and the bus
+The tracer is an extra of Klipper (docs/trace.md). It streams calls, returns, exceptions and the bus \
 frames they caused; what is read here are such streams, live or from files.
 
 Examples:

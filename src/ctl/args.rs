@@ -12,8 +12,8 @@ use crate::length::Length;
 /// What `k485 ctl` takes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-It speaks to the emulator that was started with --control: to the one that runs, or to that at --url.
-Slots are T1A to T4D and boxes 1 to 4 by their place in the scene, whatever address they got. Lengths
+It speaks to the emulator that was started with --control: to the one that runs, or to that at --url. \
+Slots are T1A to T4D and boxes 1 to 4 by their place in the scene, whatever address they got. Lengths \
 are in mm, speeds in mm/s. docs/control.md has the HTTP behind it.
 
 Examples:

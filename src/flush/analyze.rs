@@ -28,14 +28,14 @@ const NAMED: usize = 3;
 /// What `k485 flush analyze` takes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Reads traces of the box object (TRACE_DEEP OBJECT=box) and the state files of `k485 flush collect`. From
-the calls of get_flush_len come the lengths, from those round them how long flush and change took.
+Reads traces of the box object (TRACE_DEEP OBJECT=box) and the state files of `k485 flush collect`. From \
+the calls of get_flush_len come the lengths, from those round them how long flush and change took. \
 Colours and materials come from the box's get_status, from tags read on the bus, and from --spool.
 
-Each model is judged by held-out pairs: a pair's length is foretold by a fit to all the other pairs.
+Each model is judged by held-out pairs: a pair's length is foretold by a fit to all the other pairs. \
 That is the error to believe; the error over a model's own pairs is shown beside it.
 
-Exit codes: 0 done; 1 failed, or no flush found; 2 wrong command line; 3 done, but parts of the input
+Exit codes: 0 done; 1 failed, or no flush found; 2 wrong command line; 3 done, but parts of the input \
 were skipped.
 
 Examples:

@@ -23,16 +23,16 @@ const CHANGE_S: u64 = 130;
 /// What `k485 flush collect` takes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Shows its plan, and with --yes makes the printer change filament so often: each slot into an empty
-hotend, and from each slot to each other one. Trace it meanwhile (`k485 trace on HOST --deep box`,
+Shows its plan, and with --yes makes the printer change filament so often: each slot into an empty \
+hotend, and from each slot to each other one. Trace it meanwhile (`k485 trace on HOST --deep box`, \
 then `k485 trace capture HOST`); `k485 flush analyze` reads the lengths from that trace.
 
-It does nothing while the printer prints, waits between changes until it is idle, and stops at an error
-(--on-error skip goes on with the next change). What is done is kept in a file, so that the same
-command goes on where it was stopped. At the end and after an error the heaters are turned off. You must
+It does nothing while the printer prints, waits between changes until it is idle, and stops at an error \
+(--on-error skip goes on with the next change). What is done is kept in a file, so that the same \
+command goes on where it was stopped. At the end and after an error the heaters are turned off. You must \
 be there: the hotend gets hot, and every change flushes filament.
 
-Exit codes: 0 done; 1 failed; 2 wrong command line; 3 done, but some changes failed; 5 no answer in
+Exit codes: 0 done; 1 failed; 2 wrong command line; 3 done, but some changes failed; 5 no answer in \
 time; 6 refused, nothing was sent.
 
 Examples:

@@ -14,7 +14,7 @@ use crate::stats::To;
 /// What `k485 flush length` takes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The volume is exactly what the host's function gives. On a printer a factor or the slicer's own table may
+The volume is exactly what the host's function gives. On a printer a factor or the slicer's own table may \
 come on top: `k485 flush analyze` compares.
 
 Examples:

@@ -36,9 +36,9 @@ const STAMPS: i64 = 60;
 /// What `k485 trace capture` takes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Writes captures/OBJECT_TIME.jsonl for each object, _system_TIME.jsonl for what belongs to none, and
-_all_TIME.jsonl with everything in order; readers of the folder take the last. A connection that is
-lost is made anew, and the gap is marked in the files. Ctrl-C ends it with a summary.
+Writes captures/OBJECT_TIME.jsonl for each object, _system_TIME.jsonl for what belongs to none, and \
+_all_TIME.jsonl with everything in order; readers of the folder take the last. A connection that is \
+lost is made anew, and the gap is marked in the files. Ctrl-C ends it with a summary. \
 A tracer's other clients, and tracers other than k485's, are sent nothing.
 
 Examples:

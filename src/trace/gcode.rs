@@ -20,12 +20,12 @@ const LINES: usize = 10_000;
 /// What `k485 trace gcode` takes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Runs commands of G-code on the printer, one after the other, and shows what they print. The first one
-that fails ends it. Moonraker's API is asked, or Klipper's own socket, which is a path on the
-printer (/tmp/klippy_uds). What other clients do at the same time is printed too: a printer has one
+Runs commands of G-code on the printer, one after the other, and shows what they print. The first one \
+that fails ends it. Moonraker's API is asked, or Klipper's own socket, which is a path on the \
+printer (/tmp/klippy_uds). What other clients do at the same time is printed too: a printer has one \
 console.
 
-Exit codes: 0 done; 1 failed; 2 wrong command line; 4 the printer refused a command, does not know
+Exit codes: 0 done; 1 failed; 2 wrong command line; 4 the printer refused a command, does not know \
 it, or is shut down; 5 no answer in time.
 
 Examples:
@@ -43,8 +43,8 @@ pub(crate) struct GcodeArgs {
 /// What `k485 trace on` takes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Starts the tracer's stream and traces: the public methods of these objects, or of all. Names are
-those of TRACE_MODULE_INFO; blanks in them may be underscores. `k485 trace capture` takes what
+Starts the tracer's stream and traces: the public methods of these objects, or of all. Names are \
+those of TRACE_MODULE_INFO; blanks in them may be underscores. `k485 trace capture` takes what \
 comes.
 
 Examples:

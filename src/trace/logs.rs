@@ -19,7 +19,7 @@ use crate::table::{self, Table};
 /// What `k485 trace logs` takes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-A line a file: when its first event was, how long it goes on, events, objects, and what is missing.
+A line a file: when its first event was, how long it goes on, events, objects, and what is missing. \
 Files that are damaged are read as far as they can be.
 
 Examples:

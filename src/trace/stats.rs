@@ -18,8 +18,8 @@ use crate::table::Table;
 /// What `k485 trace stats` takes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-For each method: calls, those that raised, the time of all of them and without the calls within them
-(self), and how long single ones took. Files of all captures are counted together. Memory does not
+For each method: calls, those that raised, the time of all of them and without the calls within them \
+(self), and how long single ones took. Files of all captures are counted together. Memory does not \
 grow with the input.
 
 Examples:

@@ -23,12 +23,12 @@ const MAX_WAITING: u64 = 4096;
 /// What `k485 trace tree` takes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Before each call stand when it began and how long it took. `├─` is nesting that the tracer told, `├~`
-nesting inferred from the order of calls and returns. Frames that a call sent and got are decoded
+Before each call stand when it began and how long it took. `├─` is nesting that the tracer told, `├~` \
+nesting inferred from the order of calls and returns. Frames that a call sent and got are decoded \
 below it. Alike calls in a row are folded to one.
 
-Filters ask for object, class, method, args, result, error, exc_type, duration, self, id, depth, tid,
-gid; raised, open and orphan stand alone (docs/trace.md). Calls around one that is found are shown
+Filters ask for object, class, method, args, result, error, exc_type, duration, self, id, depth, tid, \
+gid; raised, open and orphan stand alone (docs/trace.md). Calls around one that is found are shown \
 too.
 
 Examples:

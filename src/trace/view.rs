@@ -20,7 +20,7 @@ use crate::table;
 /// What `k485 trace view` takes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-First what the capture holds, then its events in the order of time, a line a call, indented as calls
+First what the capture holds, then its events in the order of time, a line a call, indented as calls \
 are nested.
 
 Examples:
