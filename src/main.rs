@@ -168,9 +168,21 @@ fn main() -> ExitCode {
         // Whoever read our output has seen enough.
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("k485: {error:#}");
+            eprintln!("k485: {}", told(&error));
             // A wrong filter is a wrong command line.
             ExitCode::from(if error.is::<FilterError>() { 2 } else { failure })
         }
     }
+}
+
+/// An error and its causes. Some tell their cause themselves.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.ends_with(&cause) {
+            text += ": ";
+            text += &cause;
+        }
+    }
+    text
 }

@@ -23,7 +23,7 @@ use crate::auto::Auto;
 use crate::hand::{Hand, HandError};
 use crate::scene::Timeline;
 use crate::world::{DeviceId, World};
-use story::{Spoiled, Story};
+use story::{Said, Spoiled, Story};
 use wire::{Burst, Wire};
 
 pub use stage::Stage;
@@ -62,6 +62,8 @@ pub enum Talker {
     Endpoint(EndpointId),
     /// A guest.
     Guest(usize),
+    /// A fault, of itself.
+    Nobody,
 }
 
 /// What an endpoint hears.
@@ -73,6 +75,16 @@ pub struct Heard {
     pub at: Time,
     /// The bytes.
     pub bytes: Vec<u8>,
+    /// Whoever said them goes on at once. A receiver that waits for a silence has not handed them over
+    /// yet.
+    pub goes_on: bool,
+}
+
+/// What somebody will hear of themselves.
+struct Echo {
+    who: Talker,
+    at: Time,
+    bytes: Vec<u8>,
 }
 
 /// One who talks from inside the process, without I/O and without a clock.
@@ -135,6 +147,9 @@ pub struct Bus {
     story: Option<Story>,
     spoiled: Option<Spoiled>,
     heard: Vec<Heard>,
+    echoes: Vec<Echo>,
+    /// What was delivered last has not been handed over by every receiver.
+    goes_on: bool,
     toolhead: bool,
     changes: Vec<Toolhead>,
     tally: Tally,
@@ -158,6 +173,8 @@ impl Bus {
             story: None,
             spoiled: None,
             heard,
+            echoes: Vec::new(),
+            goes_on: false,
             toolhead,
             changes,
             tally,
@@ -250,12 +267,43 @@ impl Bus {
     /// Somebody's bytes go onto the wire in so many ns, past the faults.
     fn talk(&mut self, who: Talker, bytes: Vec<u8>, wait: i64) {
         let Some(spoiled) = &mut self.spoiled else {
-            return self.wire.talk(who, bytes, Time(self.now.0.saturating_add(wait)));
+            self.wire.talk(who, bytes, Time(self.now.0.saturating_add(wait)));
+            return;
         };
-        for (who, bytes, at) in spoiled.pass(who, &bytes, self.now) {
-            self.wire.talk(who, bytes, Time(at.0.saturating_add(wait)));
-        }
+        let said = spoiled.pass(who, &bytes, self.now);
+        self.carry(said, wait);
         self.befall();
+    }
+
+    /// What passed the faults goes onto the wire, in so many ns.
+    fn carry(&mut self, said: Vec<Said>, wait: i64) {
+        for Said { who, bytes, at, echo } in said {
+            let at = Time(at.0.saturating_add(wait));
+            if echo {
+                let end = at.max(self.wire.busy(who).unwrap_or(at));
+                let end = Time(end.0.saturating_add(self.wire.time_of(bytes.len())));
+                self.echoes.push(Echo { who, at: end, bytes });
+            } else {
+                self.wire.talk(who, bytes, at);
+            }
+        }
+    }
+
+    /// Whoever hears themselves does so when they are done.
+    fn echo(&mut self) {
+        let now = self.now;
+        for Echo { who, at, bytes } in self.echoes.extract_if(.., |echo| echo.at <= now) {
+            match who {
+                Talker::Endpoint(endpoint) => {
+                    if self.endpoints.get(endpoint.0) == Some(&true) {
+                        self.heard.push(Heard { endpoint, at, bytes, goes_on: false });
+                    }
+                }
+                Talker::Guest(place) => self.guests[place].heard(&bytes, at),
+                Talker::Device(id) => self.world.heard_by(&bytes, at, |other| other == id),
+                Talker::Nobody => {}
+            }
+        }
     }
 
     /// What befell devices is carried out before they hear more.
@@ -295,7 +343,8 @@ impl Bus {
         let auto = self.auto.as_ref().and_then(Auto::next_event);
         let story = self.story.as_ref().and_then(Story::next_event);
         let spoiled = self.spoiled.as_ref().and_then(Spoiled::next_event);
-        let all = [world, self.wire.next_event(), auto, story, spoiled];
+        let echo = self.echoes.iter().map(|echo| echo.at).min();
+        let all = [world, self.wire.next_event(), auto, story, spoiled, echo];
         all.into_iter().flatten().chain(guests).min()
     }
 
@@ -320,14 +369,14 @@ impl Bus {
     fn step(&mut self) {
         self.world.advance(self.now);
         self.collect();
+        self.echo();
         while let Some(burst) = self.wire.take(self.now) {
             self.deliver(&burst);
         }
         let mut hands = Vec::new();
         if let Some(spoiled) = &mut self.spoiled {
-            for (who, bytes, at) in spoiled.advance(self.now) {
-                self.wire.talk(who, bytes, at);
-            }
+            let said = spoiled.advance(self.now);
+            self.carry(said, 0);
         }
         self.befall();
         if let Some(auto) = &mut self.auto {
@@ -382,6 +431,7 @@ impl Bus {
     fn deliver(&mut self, burst: &Burst) {
         let collided = burst.talks.len() > 1;
         self.tally.collisions += u64::from(collided);
+        let went_on = std::mem::replace(&mut self.goes_on, self.wire.goes_on(burst));
         let talked = |who: Talker| burst.talks.iter().any(|talk| talk.who == who);
         let nobody = Talker::Endpoint(EndpointId(usize::MAX));
         let common = self.wire.heard(burst, nobody, false);
@@ -391,8 +441,9 @@ impl Bus {
         let connected = self.endpoints.iter().enumerate().filter(|(_, connected)| **connected);
         for endpoint in connected.map(|(place, _)| EndpointId(place)) {
             let bytes = heard(Talker::Endpoint(endpoint), self.config.echo);
-            if !bytes.is_empty() {
-                self.heard.push(Heard { endpoint, at: burst.end, bytes });
+            // What was held back is handed over, even if nothing comes behind it.
+            if !bytes.is_empty() || went_on {
+                self.heard.push(Heard { endpoint, at: burst.end, bytes, goes_on: self.goes_on });
             }
         }
         for place in 0..self.guests.len() {
@@ -421,7 +472,7 @@ impl Bus {
             auto.heard(&common, burst.end);
         }
         if let Some(story) = &mut self.story {
-            let direction = (!collided).then(|| story::direction(burst.talks[0].who));
+            let direction = (!collided).then(|| story::direction(burst.talks[0].who)).flatten();
             story.heard(&common, direction, burst.end);
         }
         self.collect();

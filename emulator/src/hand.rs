@@ -278,6 +278,12 @@ pub enum HandError {
     /// A spool that cannot be.
     #[error(transparent)]
     Spool(#[from] SpoolError),
+    /// Filament that would be where another is.
+    #[error("{by} is behind the joint already, where there is room for one: clear it first")]
+    Occupied {
+        /// Whose is there.
+        by: Slot,
+    },
     /// A number that means nothing here.
     #[error("{what} cannot be {value}: {why}")]
     Number {

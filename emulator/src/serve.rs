@@ -287,7 +287,7 @@ impl Server {
     fn hand_out(&mut self, running: &mut Running) {
         for heard in self.bus.heard() {
             if let Some(Some((_, outlet))) = running.outlets.get_mut(heard.endpoint.0) {
-                outlet.say(&heard.bytes, heard.at);
+                outlet.say(&heard);
             }
         }
         for change in self.bus.toolhead_changes() {
@@ -387,7 +387,7 @@ impl Running {
                 bus.disconnect(endpoint);
                 let left = self.outlets.get_mut(endpoint.0).and_then(Option::take);
                 if let Some((name, outlet)) = left {
-                    self.clients -= usize::from(matches!(outlet, Outlet::Tcp(_)));
+                    self.clients -= usize::from(matches!(outlet, Outlet::Tcp(..)));
                     if let Some(source) = why {
                         return Err(ServeError::Port { name, source });
                     }

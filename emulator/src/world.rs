@@ -10,7 +10,7 @@ mod picture;
 use k485_proto::address::Address;
 use k485_proto::message::motors::{Errors, Warnings};
 use k485_proto::record::Time;
-use k485_proto::slot::Slot;
+use k485_proto::slot::{Letter, Slot};
 
 use crate::Rng;
 use crate::device::belt::{BeltConfig, BeltDevice};
@@ -268,7 +268,12 @@ impl World {
             }
             Hand::Place { slot, spool, tip } => {
                 let (port, spool) = (self.port(*slot)?, spool.spool()?);
-                self.plant.place(port, spool, place("tip", *tip)?);
+                let tip = place("tip", *tip)?;
+                let joint = self.plant.path(port.unit).geometry.joint;
+                if let Some(other) = self.plant.behind_joint(port).filter(|_| tip > joint) {
+                    return Err(HandError::Occupied { by: slot_at(other) });
+                }
+                self.plant.place(port, spool, tip);
             }
             Hand::Clear { slot } => {
                 self.plant.clear(self.port(*slot)?);
@@ -487,6 +492,11 @@ impl World {
     pub fn state(&self) -> Picture {
         picture::of(self)
     }
+}
+
+/// The slot at a port.
+fn slot_at(port: Port) -> Slot {
+    Slot { device: port.unit as u8 + 1, letter: Letter::ALL[port.slot] }
 }
 
 /// A place or a length from 0 to a kilometre.

@@ -1,5 +1,6 @@
 //! The toolhead's filament sensor, for programs that have no other way to it.
 
+use std::env;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 
 use anyhow::{Context, bail};
+use rustix::fs::{Access, access};
 
 /// A file that holds `1` while the sensor shows filament, else `0`. It is removed at the end.
 pub(super) struct ToolheadFile(PathBuf);
@@ -56,7 +58,17 @@ fn write(path: &Path, filament: bool) -> io::Result<()> {
 }
 
 /// What runs a program with `1` or `0`, one run after the other, on a thread of its own.
+///
+/// # Errors
+///
+/// There is no such program, or no thread.
 pub(super) fn runner(program: &Path) -> anyhow::Result<impl FnMut(bool) + 'static> {
+    if !is_there(program) {
+        bail!(
+            "--on-toolhead {}: there is no such program, or it may not be run",
+            program.display()
+        );
+    }
     let (sender, changes) = channel();
     let program = program.to_owned();
     let run = move || {
@@ -77,4 +89,14 @@ pub(super) fn runner(program: &Path) -> anyhow::Result<impl FnMut(bool) + 'stati
         // The thread never ends before the sender.
         let _ = sender.send(filament);
     })
+}
+
+/// Whether a program can be run, by its path or, as a bare name, from one of the folders of `PATH`.
+fn is_there(program: &Path) -> bool {
+    let runs = |path: &Path| path.is_file() && access(path, Access::EXEC_OK).is_ok();
+    if program.components().count() > 1 || program.is_absolute() {
+        return runs(program);
+    }
+    let folders = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&folders).any(|folder| runs(&folder.join(program)))
 }

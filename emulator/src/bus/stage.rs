@@ -68,6 +68,7 @@ impl Bus {
         let Stage { world, config, timeline, faults } = stage;
         self.config = BusConfig { baud: self.config.baud, ..config };
         self.wire = Wire::new((!self.config.fast).then_some(self.config.baud));
+        self.echoes.clear();
         self.world = world;
         self.story = timeline.map(|(timeline, dialect)| Story::new(timeline, dialect));
         self.spoiled = Some(Spoiled::new(faults));

@@ -8,7 +8,7 @@ use k485_proto::dialect::Dialect;
 use k485_proto::exchange::Pairer;
 use k485_proto::record::{Direction, Record, Time};
 
-use super::{EndpointId, Talker};
+use super::Talker;
 use crate::hand::Hand;
 use crate::scene::Timeline;
 
@@ -71,37 +71,39 @@ pub(super) struct Spoiled {
     last: [Talker; 2],
 }
 
-/// Nobody: what a fault says by itself.
-const NOBODY: Talker = Talker::Endpoint(EndpointId(usize::MAX));
+/// What passed the faults.
+pub(super) struct Said {
+    pub(super) who: Talker,
+    pub(super) bytes: Vec<u8>,
+    pub(super) at: Time,
+    /// Only they hear it themselves.
+    pub(super) echo: bool,
+}
 
 impl Spoiled {
     pub(super) fn new(faults: Faults) -> Spoiled {
-        Spoiled { faults: faults.with_devices(), last: [NOBODY; 2] }
+        Spoiled { faults: faults.with_devices(), last: [Talker::Nobody; 2] }
     }
 
-    /// What becomes of what somebody says now: who says what, and when.
-    pub(super) fn pass(
-        &mut self,
-        who: Talker,
-        bytes: &[u8],
-        now: Time,
-    ) -> Vec<(Talker, Vec<u8>, Time)> {
-        let direction = direction(who);
+    /// What becomes of what somebody says now.
+    pub(super) fn pass(&mut self, who: Talker, bytes: &[u8], now: Time) -> Vec<Said> {
+        let direction = direction(who).unwrap_or(Direction::Request);
         self.last[usize::from(direction == Direction::Response)] = who;
         let passed = self.faults.pass(bytes, direction, now);
-        passed.into_iter().map(|passed| self.talks(passed, Some(direction))).collect()
+        passed.into_iter().map(|passed| self.said(passed)).collect()
     }
 
     /// What was held back until now, and what faults say by themselves.
-    pub(super) fn advance(&mut self, now: Time) -> Vec<(Talker, Vec<u8>, Time)> {
+    pub(super) fn advance(&mut self, now: Time) -> Vec<Said> {
         let passed = self.faults.advance(now);
-        passed.into_iter().map(|passed| self.talks(passed, None)).collect()
+        passed.into_iter().map(|passed| self.said(passed)).collect()
     }
 
-    fn talks(&self, passed: Passed, sent: Option<Direction>) -> (Talker, Vec<u8>, Time) {
-        let echo = sent.is_some_and(|sent| sent != passed.direction);
-        let last = self.last[usize::from(passed.direction == Direction::Response)];
-        (if echo { NOBODY } else { last }, passed.bytes, passed.at)
+    fn said(&self, passed: Passed) -> Said {
+        let Passed { at, direction, echo, bytes } = passed;
+        // An echo's direction is the way back.
+        let last = self.last[usize::from((direction == Direction::Response) != echo)];
+        Said { who: last, bytes, at, echo }
     }
 
     pub(super) fn next_event(&self) -> Option<Time> {
@@ -110,9 +112,10 @@ impl Spoiled {
 }
 
 /// Which way somebody's bytes go.
-pub(super) fn direction(who: Talker) -> Direction {
+pub(super) fn direction(who: Talker) -> Option<Direction> {
     match who {
-        Talker::Device(_) => Direction::Response,
-        Talker::Endpoint(_) | Talker::Guest(_) => Direction::Request,
+        Talker::Device(_) => Some(Direction::Response),
+        Talker::Endpoint(_) | Talker::Guest(_) => Some(Direction::Request),
+        Talker::Nobody => None,
     }
 }

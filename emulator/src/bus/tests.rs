@@ -333,6 +333,61 @@ fn a_box_that_starts_slowly_is_in_its_loader() {
 }
 
 #[test]
+fn an_echo_is_heard_by_whoever_spoke_and_spoils_nothing() {
+    for fast in [true, false] {
+        let mut bus = with_fault("kind = \"echo\"\n");
+        bus.config.fast = fast;
+        bus.wire = Wire::new((!fast).then_some(230_400));
+        let ears = [bus.connect(), bus.connect()];
+        let heard = replies(&mut bus, ears, &ONLINE, 1_000, 100);
+        assert_eq!((&heard[0][..], heard[1].len(), heard.len()), (&ONLINE[..], 20, 2), "{fast}");
+        assert_eq!(bus.tally().collisions, 0);
+    }
+}
+
+#[test]
+fn a_box_babbles_before_anybody_answered() {
+    let mut bus =
+        with_fault("kind = \"babble\"\nwhen = \"addr==0x03\"\ntime = \"300ms\"\ngap = \"50ms\"\n");
+    let ears = [bus.connect(), bus.connect()];
+    bus.say(ears[0], &frame(3, 0xff, 0x05, &[]), ms(1_000));
+    bus.advance(ms(2_000));
+    let noise = bus.heard().iter().filter(|heard| heard.endpoint == ears[0]).count();
+    assert!(noise > 2, "{noise}");
+}
+
+#[test]
+fn the_copies_of_a_reply_are_one_stretch_for_a_receiver() {
+    let mut bus = Bus::new(world([None, Some(2)], 1), BusConfig::default());
+    let host = bus.connect();
+    let assign: Vec<u8> = [1].into_iter().chain([b'1'; 12]).collect();
+    bus.say(host, &frame(0xfe, 0, 0xa0, &assign), ms(1_000));
+    bus.advance(ms(1_100));
+    let went_on: Vec<bool> = bus.heard().iter().map(|heard| heard.goes_on).collect();
+    assert_eq!(went_on, [true, true, false]);
+    // Also where somebody talks into them.
+    bus.say(host, &frame(1, 0, 0xa0, &assign), ms(2_000));
+    bus.advance(ms(2_003));
+    bus.say(host, &ONLINE, ms(2_003));
+    bus.advance(ms(2_100));
+    assert!(!bus.heard().last().unwrap().goes_on);
+}
+
+#[test]
+fn an_idle_box_reads_whatever_is_in_front_of_its_frame() {
+    let mut bus = Bus::new(world([Some(1), Some(2)], 1), BusConfig::default());
+    let host = bus.connect();
+    let mut said = vec![0x55; 1_500];
+    said.extend(ONLINE);
+    bus.say(host, &said, ms(1_000));
+    bus.advance(ms(1_200));
+    assert_eq!(bus.heard().len(), 1);
+    bus.say(host, &ONLINE.repeat(300), ms(2_000));
+    bus.advance(ms(3_000));
+    assert_eq!(bus.heard().len(), 300);
+}
+
+#[test]
 fn other_devices_are_reset_and_busy_too() {
     let errors = frame(0x81, 0, 0x0c, &[0x0b]);
     let mut bus = with_fault("kind = \"reset\"\nwhen = \"addr==motor1\"\nafter = 1\n");

@@ -87,6 +87,13 @@ impl Wire {
         self.next().map(|(end, _)| end)
     }
 
+    /// Whether the device that said a burst goes on at its end, as one does that repeats itself.
+    pub(super) fn goes_on(&self, burst: &Burst) -> bool {
+        let ([talk], Some(next)) = (&burst.talks[..], self.talks.first()) else { return false };
+        let device = matches!(talk.who, Talker::Device(_));
+        device && next.who == talk.who && next.start == burst.end
+    }
+
     /// Takes the next burst, if it is over by `now`.
     pub(super) fn take(&mut self, now: Time) -> Option<Burst> {
         let (end, count) = self.next().filter(|(end, _)| *end <= now)?;

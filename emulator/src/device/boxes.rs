@@ -259,9 +259,17 @@ fn threads<'a>(
 impl Device for BoxDevice {
     fn heard(&mut self, bytes: &[u8], at: Time, plant: &mut Plant) {
         self.advance(at, plant);
-        let room = LINE_BUFFER.saturating_sub(self.line.len());
-        self.line.extend(&bytes[..bytes.len().min(room)]);
-        self.work(plant);
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let room = LINE_BUFFER.saturating_sub(self.line.len());
+            let (next, later) = rest.split_at(rest.len().min(room));
+            self.line.extend(next);
+            self.work(plant);
+            if room == 0 {
+                break;
+            }
+            rest = later;
+        }
     }
 
     fn advance(&mut self, to: Time, plant: &mut Plant) {

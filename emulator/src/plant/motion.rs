@@ -154,7 +154,12 @@ impl Plant {
 
     /// Whether filament of another path is behind the joint.
     fn joint_taken(&self, port: Port) -> bool {
-        self.ports().filter(|other| *other != port).any(|other| {
+        self.behind_joint(port).is_some()
+    }
+
+    /// Whose filament is behind the joint, other than this one's.
+    pub fn behind_joint(&self, port: Port) -> Option<Port> {
+        self.ports().filter(|other| *other != port).find(|other| {
             let path = &self.paths[other.unit];
             path.lanes[other.slot].pieces.iter().any(|piece| piece.tip > path.geometry.joint)
         })

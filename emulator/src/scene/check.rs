@@ -17,7 +17,7 @@ use super::{BoxScene, Layout, Scene};
 use crate::plant::Geometry;
 
 /// How many boxes a bus has addresses for.
-const BOXES: usize = 4;
+pub(super) const BOXES: usize = 4;
 
 /// Where something stands: `[[table]]` number `n`, and a key in it, which may be left out.
 struct Place<'t>(&'t DeTable<'t>);
@@ -54,6 +54,7 @@ pub(super) fn check(
     for (n, one) in layout.boxes.iter().enumerate() {
         filament_box(layout, n, one, &place, errors);
     }
+    behind_joint(layout, &place, errors);
     let addresses = layout.boxes.iter().enumerate().map(|(n, one)| (n, one.address));
     duplicates("box", "address", addresses.collect(), &place, errors);
     let uniids = layout.boxes.iter().enumerate();
@@ -170,13 +171,26 @@ fn filament_box(
             errors.add(at, format!("tip {tip} is behind the extruder, which is at {most} mm"));
         }
     }
-    let behind = one.slots().into_iter().flatten();
-    let behind = behind.filter(|slot| slot.tip.is_some_and(|tip| tip > geometry.joint)).count();
-    if behind > 1 {
-        errors.add(
-            place.at("box", n, ""),
-            "filament of two slots is behind the joint, where there is room for one",
-        );
+}
+
+/// Behind the joint, where the paths of all slots of all boxes meet, there is room for one filament.
+fn behind_joint(layout: &Layout, place: &Place<'_>, errors: &mut Errors<'_>) {
+    let mut first = None;
+    for (n, one) in layout.boxes.iter().enumerate() {
+        let joint = one.geometry.over(&layout.geometry).joint;
+        for (letter, slot) in Letter::ALL.into_iter().zip(one.slots()) {
+            if !slot.as_ref().and_then(|slot| slot.tip).is_some_and(|tip| tip > joint) {
+                continue;
+            }
+            let name = format!("T{}{}", n + 1, letter.as_char());
+            if let Some(first) = &first {
+                errors.add(
+                    place.at("box", n, &letter.as_char().to_string()),
+                    format!("{first} is behind the joint already, where there is room for one"),
+                );
+            }
+            first.get_or_insert(name);
+        }
     }
 }
 

@@ -13,7 +13,7 @@ table! {
     /// The line.
     pub struct BusScene {
         /// Bits a second; whoever talks at another speed hears and says garbage.
-        baud: u32, in 1_200..=4_000_000 = 230_400;
+        baud: u32, in 300..=4_000_000 = 230_400;
         /// From a request's last byte to its reply's first one, beside what the device itself
         /// takes.
         turnaround: Parsed<Length> = Parsed(Length(1_500_000));

@@ -2,9 +2,10 @@
 
 use std::fmt::Write;
 
-use k485_link::fault::{FIELDS, KINDS, Takes};
+use k485_link::fault::{FIELDS, KINDS, KindInfo, Takes};
 use serde_json::{Map, Value as Json, json};
 
+use super::check::BOXES;
 use super::event::{Arg, when_info};
 use super::{BeltScene, BoxScene, HANDS, Layout, MotorScene, ParamScene, SlotScene, SpoolScene};
 use super::{BusScene, ClimateScene, PrinterScene};
@@ -71,13 +72,22 @@ fn of(shape: &Shape) -> Json {
             json!({ "type": "array", "items": of(&item()), "minItems": least, "maxItems": most })
         }
         Shape::Table(info) => object(info()),
-        Shape::Tables(info) => json!({ "type": "array", "items": object(info()) }),
+        Shape::Tables(info) => {
+            let mut schema = json!({ "type": "array", "items": object(info()) });
+            if std::ptr::eq(info(), BoxScene::info()) {
+                schema["maxItems"] = json!(BOXES);
+            }
+            schema
+        }
         Shape::Events => {
             let hands: Vec<Json> =
                 HANDS.iter().map(|hand| event(hand.name, hand.doc, hand.args)).collect();
             json!({ "type": "array", "items": { "oneOf": hands } })
         }
-        Shape::Faults => json!({ "type": "array", "items": fault() }),
+        Shape::Faults => {
+            let kinds: Vec<Json> = KINDS.iter().map(fault).collect();
+            json!({ "type": "array", "items": { "oneOf": kinds } })
+        }
     }
 }
 
@@ -101,9 +111,9 @@ fn event(name: &str, doc: &str, args: &[Arg]) -> Json {
     })
 }
 
-fn fault() -> Json {
+fn fault(kind: &KindInfo) -> Json {
     let field = |takes: Takes| match takes {
-        Takes::Kind => json!({ "enum": KINDS.iter().map(|kind| kind.name).collect::<Vec<_>>() }),
+        Takes::Kind => json!({ "const": kind.name }),
         Takes::Direction => json!({ "enum": ["request", "response", "both"] }),
         Takes::Probability => json!({ "type": "number", "minimum": 0, "maximum": 1 }),
         Takes::Count(least, most) if most > i64::MAX as u64 => {
@@ -116,18 +126,21 @@ fn fault() -> Json {
         Takes::Filter => json!({ "type": "string" }),
         Takes::Status | Takes::Function | Takes::Device => json!({ "type": ["string", "integer"] }),
     };
-    let properties: Map<String, Json> = FIELDS
-        .iter()
+    let fields =
+        || FIELDS.iter().filter(|one| one.kinds.is_empty() || one.kinds.contains(&kind.name));
+    let properties: Map<String, Json> = fields()
         .map(|one| {
             let mut schema = field(one.takes);
             schema["description"] = json!(one.doc);
             (one.name.to_owned(), schema)
         })
         .collect();
+    let required: Vec<&str> = std::iter::once("kind").chain(kind.needs).collect();
     json!({
         "type": "object",
+        "description": kind.doc,
         "properties": properties,
-        "required": ["kind"],
+        "required": required,
         "additionalProperties": false,
     })
 }

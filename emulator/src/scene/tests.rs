@@ -168,6 +168,12 @@ fn errors_are_told_with_their_places() {
     assert!(error("[[box]]\nfailed = [\"epprom\"]\n").ends_with("did you mean eeprom?"));
     assert!(error("[[box]]\nA = { colour = \"red\" }\n").starts_with("2:5: no colour"));
     assert!(error("[[box]]\nA = { tip = 9000.0 }\n").contains("behind the extruder"));
+    let joint = "T1A is behind the joint already, where there is room for one";
+    assert_eq!(error("[[box]]\nA = { tip = 1500 }\nB = { tip = 1500 }\n"), format!("3:5: {joint}"));
+    assert_eq!(
+        error("[[box]]\nA = { tip = 1500 }\n[[box]]\nD = { tip = 1351 }\n"),
+        format!("4:5: {joint}")
+    );
     assert!(error("[[box]]\n[[box]]\n[[box]]\n[[box]]\n[[box]]\n").contains("too many"));
     assert!(
         error("[geometry]\nhub = 900.0\n").starts_with("1:1: wheel (325 mm) is not behind hub")

@@ -17,12 +17,16 @@ use tokio::task::spawn_local;
 use super::OnHeard;
 use super::pace::Pace;
 use super::watch;
-use crate::bus::EndpointId;
+use crate::bus::{EndpointId, Heard};
 
 /// Bytes of one read.
 pub(super) const CHUNK: usize = 4096;
 /// How far a talker may be ahead of the wire.
 const AHEAD: Duration = Duration::from_millis(20);
+/// How much a client's receiver keeps while the line does not fall silent, as those of USB adapters
+/// do. Only what a device repeats at once is so kept: a client that answered the first copy as soon as
+/// a pseudo-terminal can hand it over would talk into the next, and no real one is that fast.
+const KEPT: usize = 64;
 /// Messages that wait for a slow reader inside the process.
 const WAITING: usize = 256;
 
@@ -39,21 +43,48 @@ pub(super) enum Input {
 /// Where the others are heard.
 pub(super) enum Outlet {
     Tty(Tty),
-    Tcp(OwnedWriteHalf),
+    Tcp(OwnedWriteHalf, Fifo),
     Duplex(Sender<Vec<u8>>),
     Tap(memory::End),
     Listener(OnHeard),
 }
 
 impl Outlet {
-    /// Says there what was on the bus at `at`. A bus waits for nobody: what is not taken is lost.
-    pub(super) fn say(&mut self, bytes: &[u8], at: Time) {
+    /// Says there what was on the bus. A bus waits for nobody: what is not taken is lost.
+    pub(super) fn say(&mut self, heard: &Heard) {
+        let Heard { bytes, at, goes_on, .. } = heard;
         match self {
-            Outlet::Tty(tty) => tty.say(bytes),
-            Outlet::Tcp(stream) => drop(stream.try_write(bytes)),
-            Outlet::Duplex(sender) => drop(sender.try_send(bytes.to_vec())),
+            Outlet::Tty(tty) => tty.say(bytes, *goes_on),
+            Outlet::Tcp(stream, fifo) => {
+                fifo.take(bytes, *goes_on, |bytes| drop(stream.try_write(bytes)));
+            }
+            _ if bytes.is_empty() => {}
+            Outlet::Duplex(sender) => drop(sender.try_send(bytes.clone())),
             Outlet::Tap(end) => drop(end.send(bytes)),
-            Outlet::Listener(call) => call(bytes, at),
+            Outlet::Listener(call) => call(bytes, *at),
+        }
+    }
+}
+
+/// What a client's receiver has not handed over.
+#[derive(Default)]
+pub(super) struct Fifo {
+    kept: Vec<u8>,
+}
+
+impl Fifo {
+    /// Takes what was on the line, and hands over what is complete.
+    fn take(&mut self, bytes: &[u8], goes_on: bool, hand_over: impl FnOnce(&[u8])) {
+        if self.kept.is_empty() && !goes_on {
+            if !bytes.is_empty() {
+                hand_over(bytes);
+            }
+            return;
+        }
+        self.kept.extend_from_slice(bytes);
+        if !goes_on || self.kept.len() >= KEPT {
+            hand_over(&self.kept);
+            self.kept.clear();
         }
     }
 }
@@ -68,6 +99,7 @@ enum Wire {
 /// A terminal, which the server reads itself: a task of its own would cost a reply some µs.
 pub(super) struct Tty {
     wire: Wire,
+    fifo: Fifo,
     watch: AsyncFd<OwnedFd>,
     /// When all that was said there will have been on the wire.
     free: Time,
@@ -76,18 +108,26 @@ pub(super) struct Tty {
 impl Tty {
     pub(super) fn pty(pty: GarblingPty) -> io::Result<Tty> {
         let watch = watch(pty.as_fd().try_clone_to_owned()?)?;
-        Ok(Tty { wire: Wire::Pty(Box::new(pty)), watch, free: Time(i64::MIN) })
+        Ok(Tty::new(Wire::Pty(Box::new(pty)), watch))
     }
 
     pub(super) fn serial(fd: OwnedFd) -> io::Result<Tty> {
         let watch = watch(fd.try_clone()?)?;
-        Ok(Tty { wire: Wire::Serial(fd), watch, free: Time(i64::MIN) })
+        Ok(Tty::new(Wire::Serial(fd), watch))
     }
 
-    fn say(&mut self, bytes: &[u8]) {
+    fn new(wire: Wire, watch: AsyncFd<OwnedFd>) -> Tty {
+        Tty { wire, fifo: Fifo::default(), watch, free: Time(i64::MIN) }
+    }
+
+    fn say(&mut self, bytes: &[u8], goes_on: bool) {
         match &mut self.wire {
-            Wire::Pty(pty) => drop(pty.write_all(bytes)),
-            Wire::Serial(fd) => drop(rustix::io::write(fd, bytes)),
+            Wire::Pty(pty) => {
+                self.fifo.take(bytes, goes_on, |bytes| drop(pty.write_all(bytes)));
+            }
+            // There the real receiver is behind a real wire.
+            Wire::Serial(fd) if !bytes.is_empty() => drop(rustix::io::write(fd, bytes)),
+            Wire::Serial(_) => {}
         }
     }
 
@@ -192,7 +232,7 @@ pub(super) fn listen(listener: TcpListener, inputs: Sender<Input>) {
 pub(super) fn tcp(stream: TcpStream, mouth: Mouth) -> Outlet {
     let (reader, writer) = stream.into_split();
     spawn_local(hear_tcp(reader, mouth));
-    Outlet::Tcp(writer)
+    Outlet::Tcp(writer, Fifo::default())
 }
 
 async fn hear_tcp(mut stream: OwnedReadHalf, mouth: Mouth) {

@@ -173,3 +173,18 @@ fn what_hands_do_before_the_start_was_there() {
     bench.wait(1_000);
     assert_eq!(state(&mut bench)[3..9], [0x30, 0x0a, 0, 0, 1, 0]);
 }
+
+#[test]
+fn behind_the_joint_there_is_room_for_one_filament_of_all_boxes() {
+    let mut world = World::new(ms(0), vec![BoxConfig::default(); 2], 7);
+    let place = |text, tip| Hand::Place { slot: slot(text), spool: SpoolSpec::default(), tip };
+    world.act(&place("T1A", 1500.0)).unwrap();
+    for text in ["T1B", "T2A"] {
+        let error = world.act(&place(text, 1500.0)).unwrap_err();
+        assert!(error.to_string().starts_with("T1A is behind the joint already"), "{error}");
+    }
+    world.act(&place("T2A", 1350.0)).unwrap();
+    world.act(&place("T1A", 1400.0)).unwrap();
+    world.act(&Hand::Clear { slot: slot("T1A") }).unwrap();
+    world.act(&place("T2A", 1500.0)).unwrap();
+}

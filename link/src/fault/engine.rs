@@ -22,6 +22,8 @@ pub struct Passed {
     pub at: Time,
     /// Which way they go; an echo goes back.
     pub direction: Direction,
+    /// Only whoever sent them hears them.
+    pub echo: bool,
     /// The bytes, never empty.
     pub bytes: Vec<u8>,
 }
@@ -206,7 +208,7 @@ impl Faults {
         }
         // What an earlier rule has held back goes first.
         if self.rules.is_empty() && !self.lanes[lane(direction)].waits() {
-            out.push(Passed { at: self.now, direction, bytes: bytes.to_vec() });
+            out.push(Passed { at: self.now, direction, echo: false, bytes: bytes.to_vec() });
             return out;
         }
         let at = self.now;
@@ -345,7 +347,8 @@ impl Faults {
             };
             // One who is silent says nothing here either.
             if self.silent.get(&talker.device).is_none_or(|silence| silence.until <= talker.next) {
-                out.push(Passed { at: talker.next, direction: Direction::Response, bytes });
+                let direction = Direction::Response;
+                out.push(Passed { at: talker.next, direction, echo: false, bytes });
             }
             talker.next = later(talker.next, talker.gap_ns);
         }

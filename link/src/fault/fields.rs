@@ -212,18 +212,23 @@ pub struct KindInfo {
     pub name: &'static str,
     /// The field that a line may give without its name, right behind the kind.
     pub main: Option<&'static str>,
+    /// The field that must be there.
+    pub needs: Option<&'static str>,
     /// What it does.
     pub doc: &'static str,
 }
 
 const fn kind(name: &'static str, main: Option<&'static str>, doc: &'static str) -> KindInfo {
-    KindInfo { name, main, doc }
+    KindInfo { name, main, needs: None, doc }
 }
 
 /// Every kind.
 pub const KINDS: &[KindInfo] = &[
     kind("drop", None, "it is lost"),
-    kind("delay", Some("time"), "it comes later; what follows it may overtake it"),
+    KindInfo {
+        needs: Some("time"),
+        ..kind("delay", Some("time"), "it comes later; what follows it may overtake it")
+    },
     kind("duplicate", Some("copies"), "it comes again"),
     kind("truncate", Some("keep"), "its end is lost"),
     kind("split", Some("pause"), "a pause inside it"),

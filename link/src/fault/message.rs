@@ -154,7 +154,7 @@ impl Message {
                 Direction::Request => Direction::Response,
                 Direction::Response => Direction::Request,
             };
-            out.push(Passed { at: self.at, direction: back, bytes: self.original });
+            out.push(Passed { at: self.at, direction: back, echo: true, bytes: self.original });
         }
         if self.lost {
             return;
@@ -172,14 +172,14 @@ impl Message {
             first.extend_from_slice(head);
             if !tail.is_empty() {
                 let pause = self.split.map_or(0, |(_, pause)| pause);
-                out.push(Passed { at, direction, bytes: std::mem::take(&mut first) });
+                out.push(Passed { at, direction, echo: false, bytes: std::mem::take(&mut first) });
                 at = later(at, pause);
                 first.extend_from_slice(tail);
             }
             if i == 0 {
                 first.extend_from_slice(&self.after);
             }
-            out.push(Passed { at, direction, bytes: first });
+            out.push(Passed { at, direction, echo: false, bytes: first });
         }
     }
 }

@@ -52,7 +52,7 @@ fn a_beginning_is_held_back_for_its_end_and_not_longer() {
     assert_eq!(passed(&mut faults, &ASK[..3], Request, 100), []);
     assert_eq!(faults.next_event(), Some(ms(120)));
     assert_eq!(faults.advance(ms(119)), []);
-    let late = Passed { at: ms(120), direction: Request, bytes: ASK[..3].to_vec() };
+    let late = Passed { at: ms(120), direction: Request, echo: false, bytes: ASK[..3].to_vec() };
     assert_eq!(faults.advance(ms(500)), [late]);
     assert_eq!(faults.next_event(), None);
 }
@@ -152,7 +152,7 @@ fn noise_and_echoes() {
     let got = passed(&mut noisy, &ASK, Request, 0).remove(0).1;
     assert_eq!((got.len(), &got[3..9]), (14, &ASK[..]));
     let mut echo = faults(&["echo", "drop if func==0x0a dir=request"]);
-    let back = Passed { at: ms(0), direction: Response, bytes: ASK.to_vec() };
+    let back = Passed { at: ms(0), direction: Response, echo: true, bytes: ASK.to_vec() };
     // Whoever sends hears itself, even if nobody else does.
     assert_eq!(echo.pass(&ASK, Request, ms(0)), [back]);
     assert_eq!(passed(&mut echo, &ANSWER, Response, 1), [(1, ANSWER.to_vec())]);
@@ -235,7 +235,7 @@ fn a_babbler_repeats_its_last_reply() {
     passed(&mut faults, &ANSWER, Response, 3);
     assert_eq!(passed(&mut faults, &ASK, Request, 10).len(), 1);
     assert_eq!(faults.next_event(), Some(ms(50)));
-    let talk = |at| Passed { at: ms(at), direction: Response, bytes: ANSWER.to_vec() };
+    let talk = |at| Passed { at: ms(at), direction: Response, echo: false, bytes: ANSWER.to_vec() };
     assert_eq!(faults.advance(ms(1_000)), [talk(50), talk(90)]);
     assert_eq!(faults.next_event(), None);
 }

@@ -11,7 +11,7 @@ use k485_proto::record::Time;
 use super::receiver::Heard;
 use super::{BoxDevice, MS, Said, task};
 
-/// How often the reply to A0 is sent.
+/// How often the application sends its reply to A0; the loader does once. Both seen on the wire.
 const ASSIGNED_SENDS: usize = 3;
 
 impl BoxDevice {
@@ -43,7 +43,8 @@ impl BoxDevice {
     }
 
     /// The loader's one function of its own: to start the application. Nothing was seen of what it
-    /// answers; it answers nothing here.
+    /// answers; it answers nothing here. Nor whether the application keeps the address: the vendor's
+    /// host gives it out first and goes on with it, so here it does.
     pub(super) fn load(&mut self, heard: &Heard) {
         let start = loader_to_app::Request::parse(heard.to, &heard.data);
         let start = heard.func == loader_to_app::FUNCTION.code
@@ -68,7 +69,8 @@ impl BoxDevice {
             program: self.program(),
             uniid,
         };
-        for _ in 0..ASSIGNED_SENDS {
+        let sends = if self.receiver.loader { 1 } else { ASSIGNED_SENDS };
+        for _ in 0..sends {
             self.say(set_slave_addr::FUNCTION.code, 0, &data.to_vec());
         }
     }

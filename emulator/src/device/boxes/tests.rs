@@ -160,9 +160,13 @@ fn a_loader_knows_address_management_until_it_starts_the_application() {
     let mut bench = Bench::new(BoxConfig { loader_ms: u32::MAX, ..BoxConfig::default() });
     assert_eq!(bench.ask("fe0300a2", 10), ["fe1100a20101690630021853331152353832"]);
     assert!(bench.ask("fe03ff05", 10).is_empty());
+    // Said once.
+    let assigned = bench.ask("fe1000a001690630021853331152353832", 10);
+    assert_eq!(assigned, ["011100a00101690630021853331152353832"]);
+    assert_eq!(bench.ask("010300a2", 10).len(), 1);
     assert!(bench.ask("ff04000b01", 10).is_empty());
-    assert_eq!(bench.ask("fe0300a2", 10), ["fe1100a20100690630021853331152353832"]);
-    assert_eq!(bench.ask("fe03ff05", 10).len(), 1);
+    assert_eq!(bench.ask("010300a2", 10), ["011100a20100690630021853331152353832"]);
+    assert_eq!(bench.ask("0103ff05", 10).len(), 1);
     assert!(bench.ask("ff04000b01", 10).is_empty(), "the application does not hear FF");
 }
 
