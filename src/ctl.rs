@@ -19,6 +19,8 @@ use crate::length::Length;
 
 /// How long one request for the next exchanges waits, in seconds.
 const WAIT: u32 = 20;
+/// How far one request takes the time on at most, in ns.
+const HOUR: i64 = 3_600_000_000_000;
 
 /// Does it.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -65,7 +67,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
                     client.post("clock", &json!({ "speed": speed }))?
                 }
                 Some(ClockWhat::Step { length: Length(ns) }) => {
-                    client.post("clock/step", &json!({ "ms": *ns as f64 / 1e6 }))?
+                    let mut left = *ns;
+                    while left > HOUR {
+                        client.post("clock/step", &json!({ "ms": HOUR as f64 / 1e6 }))?;
+                        left -= HOUR;
+                    }
+                    client.post("clock/step", &json!({ "ms": left as f64 / 1e6 }))?
                 }
             };
             writeln!(out, "{}", text::clock(&clock))?;

@@ -115,15 +115,21 @@ impl fmt::Display for SlotSet {
 
 /// A text that names no slot or set of slots.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no slot: {0:?}; write A, A+C, ABCD, none, all, or a mask such as 0x0f")]
-pub struct SlotError(pub String);
+#[error("no slot: {text:?}; write {write}")]
+pub struct SlotError {
+    /// The text.
+    pub text: String,
+    /// What would be right.
+    pub write: &'static str,
+}
 
 /// Reads what `Display` writes, and `ABCD`, `A,B`, `all`, `0x0f`.
 impl FromStr for SlotSet {
     type Err = SlotError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let error = || SlotError(text.into());
+        let write = "A, A+C, ABCD, none, all, or a mask such as 0x0f";
+        let error = || SlotError { text: text.into(), write };
         match text.to_ascii_lowercase().as_str() {
             "none" | "0" => return Ok(SlotSet::NONE),
             "all" => return Ok(SlotSet::ALL),
@@ -180,7 +186,7 @@ impl FromStr for Slot {
             (Some('T' | 't'), Some(number @ '1'..='4'), Some(letter), None) => {
                 Ok(Slot { device: number as u8 - b'0', letter })
             }
-            _ => Err(SlotError(text.into())),
+            _ => Err(SlotError { text: text.into(), write: "T1A to T4D" }),
         }
     }
 }

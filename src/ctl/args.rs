@@ -1,5 +1,6 @@
 //! The command line of `k485 ctl`.
 
+use std::num::ParseFloatError;
 use std::path::PathBuf;
 
 use clap::{Subcommand, ValueEnum};
@@ -64,6 +65,7 @@ pub(super) enum What {
         /// Where
         slot: Slot,
         /// Where its tip is, in mm from the inlet
+        #[arg(value_parser = finite)]
         tip: f64,
         #[command(flatten)]
         spool: SpoolArgs,
@@ -79,6 +81,7 @@ pub(super) enum What {
         slot: Slot,
         /// How much is left outside the inlet, in mm
         #[arg(default_value_t = 0.0)]
+        #[arg(value_parser = finite)]
         left: f64,
     },
     /// Break the filament
@@ -86,6 +89,7 @@ pub(super) enum What {
         /// Where
         slot: Slot,
         /// At which place, in mm from the inlet
+        #[arg(value_parser = finite)]
         at: f64,
     },
     /// Have a slot's filament hold fast
@@ -94,6 +98,7 @@ pub(super) enum What {
         slot: Slot,
         /// Only no tip passes this place, in mm from the inlet
         #[arg(long)]
+        #[arg(value_parser = finite)]
         at: Option<f64>,
     },
     /// Free a slot's jam, and let its box's hub grip and turn
@@ -132,15 +137,18 @@ pub(super) enum What {
     #[command(allow_negative_numbers = true)]
     Extrude {
         /// How far, in mm; negative is back
+        #[arg(value_parser = finite)]
         mm: f64,
         /// How fast, in mm/s; without it at once
         #[arg(long)]
+        #[arg(value_parser = finite)]
         speed: Option<f64>,
     },
     /// Have the extruder go on turning; 0 stops it
     #[command(allow_negative_numbers = true)]
     Extruder {
         /// How fast, in mm/s; negative is back
+        #[arg(value_parser = finite)]
         speed: f64,
     },
     /// Close the cutter and open it again
@@ -217,6 +225,12 @@ pub(super) enum What {
     },
 }
 
+/// A number that JSON can hold.
+fn finite(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|error: ParseFloatError| error.to_string())?;
+    if number.is_finite() { Ok(number) } else { Err("write a finite number".to_owned()) }
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum FaultWhat {
     /// Add one, as in 'drop if func==0x10 p=0.1 after=3' (docs/faults.md); prints its number
@@ -249,6 +263,7 @@ pub(super) enum ClockWhat {
     /// How many of the bus's seconds a second is
     Speed {
         /// 0.01 to 1000
+        #[arg(value_parser = finite)]
         speed: f64,
     },
 }
@@ -262,6 +277,7 @@ pub(super) struct SpoolArgs {
     colour: Option<String>,
     /// How much filament there is, in mm
     #[arg(long, value_name = "MM")]
+    #[arg(value_parser = finite)]
     length: Option<f64>,
     /// What a box takes for the rest, in percent
     #[arg(long, value_name = "PERCENT")]

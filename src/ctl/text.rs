@@ -1,4 +1,5 @@
-//! What a face tells, as lines for people.
+//! What a face tells, as lines for people. A real bus tells less than an emulated one: what is not
+//! known is not said, or is `?`.
 
 use std::io::{self, Write};
 
@@ -9,7 +10,9 @@ use serde_json::Value;
 /// How everything is.
 pub(super) fn state(state: &Value, out: &mut impl Write) -> io::Result<()> {
     let bus = &state["bus"];
-    writeln!(out, "clock     {}", clock(&state["clock"]))?;
+    if !state["clock"].is_null() {
+        writeln!(out, "clock     {}", clock(&state["clock"]))?;
+    }
     if let Some(name) = state["scene"]["name"].as_str() {
         writeln!(out, "scene     {name}")?;
     }
@@ -18,18 +21,25 @@ pub(super) fn state(state: &Value, out: &mut impl Write) -> io::Result<()> {
         let place = keys.iter().find_map(|key| endpoint[*key].as_str()).unwrap_or_default();
         writeln!(out, "endpoint  {place}")?;
     }
-    let forced = if flag(&bus["toolhead_forced"]) { " (set by hand)" } else { "" };
-    let filament = if flag(&bus["toolhead"]) { "filament" } else { "no filament" };
-    writeln!(out, "toolhead  {filament}{forced}, extruder {} mm/s", number(&bus["extruder"]))?;
+    if let Some(filament) = bus["toolhead"].as_bool() {
+        let forced = if flag(&bus["toolhead_forced"]) { " (set by hand)" } else { "" };
+        let filament = if filament { "filament" } else { "no filament" };
+        let extruder = number(&bus["extruder"]);
+        writeln!(out, "toolhead  {filament}{forced}, extruder {extruder} mm/s")?;
+    }
     let buffer = &bus["buffer"];
-    let at = match (flag(&buffer["full"]), flag(&buffer["empty"])) {
-        (true, _) => "full",
-        (_, true) => "empty",
-        _ => "between",
-    };
-    let held = if flag(&buffer["held"]) { ", held" } else { "" };
-    let (slack, travel) = (number(&buffer["slack"]), number(&buffer["travel"]));
-    writeln!(out, "buffer    {at}, {slack} of {travel} mm{held}")?;
+    if let (Some(full), Some(empty)) = (buffer["full"].as_bool(), buffer["empty"].as_bool()) {
+        let at = match (full, empty) {
+            (true, _) => "full",
+            (_, true) => "empty",
+            _ => "between",
+        };
+        write!(out, "buffer    {at}")?;
+        if !buffer["travel"].is_null() {
+            write!(out, ", {} of {} mm", number(&buffer["slack"]), number(&buffer["travel"]))?;
+        }
+        writeln!(out, "{}", if flag(&buffer["held"]) { ", held" } else { "" })?;
+    }
     for one in bus["boxes"].as_array().into_iter().flatten() {
         filament_box(one, out)?;
     }
@@ -41,10 +51,10 @@ pub(super) fn state(state: &Value, out: &mut impl Write) -> io::Result<()> {
 }
 
 fn filament_box(one: &Value, out: &mut impl Write) -> io::Result<()> {
-    let place = match (flag(&one["plugged"]), one["address"].as_u64()) {
-        (false, _) => "unplugged".to_owned(),
-        (true, Some(254)) => "no address".to_owned(),
-        (true, address) => format!("at {:02X}", address.unwrap_or_default()),
+    let place = match (one["plugged"].as_bool(), one["address"].as_u64()) {
+        (Some(false), _) => "unplugged".to_owned(),
+        (_, Some(254)) => "no address".to_owned(),
+        (_, address) => format!("at {:02X}", address.unwrap_or_default()),
     };
     let climate = match (&one["climate"][0], &one["climate"][1]) {
         (Value::Number(temperature), Value::Number(humidity)) => {
@@ -52,12 +62,13 @@ fn filament_box(one: &Value, out: &mut impl Write) -> io::Result<()> {
         }
         _ => "no climate".to_owned(),
     };
-    let text = |key: &str| one[key].as_str().unwrap_or_default().to_owned();
+    let text = |key: &str| one[key].as_str().unwrap_or("?").to_owned();
     let number_of = &one["box"];
+    let silent = if one["answers"] == false { ", does not answer" } else { "" };
     let slips = if flag(&one["slips"]) { ", hub slips" } else { "" };
     writeln!(
         out,
-        "box {number_of}     {place}, {}, firmware {}, {climate}, odometer {} mm{slips}",
+        "box {number_of}     {place}{silent}, {}, firmware {}, {climate}, odometer {} mm{slips}",
         text("state"),
         text("version"),
         number(&one["odometer"])
@@ -82,21 +93,27 @@ fn filament_box(one: &Value, out: &mut impl Write) -> io::Result<()> {
 fn slot_line(slot: &Value) -> String {
     let mut words = vec![slot["slot"].as_str().unwrap_or_default().to_owned() + "    "];
     match &slot["spool"] {
+        // Of a real bus no tag was read, or nothing but darkness is known.
+        Value::Null if slot.get("guess").is_some() => {
+            words.extend(slot["tag"].as_str().map(str::to_owned));
+        }
         Value::Null => words.push("no spool".to_owned()),
         spool => {
             let known = |key: &str| spool[key].as_str().map(str::to_owned);
             words.push(known("material").unwrap_or_else(|| "untagged".to_owned()));
             words.extend(known("colour"));
-            words
-                .push(format!("{:.1} m left", spool["left"].as_f64().unwrap_or_default() / 1000.0));
+            words.extend(spool["left"].as_f64().map(|left| format!("{:.1} m left", left / 1000.0)));
         }
     }
     if let Some(piece) = slot["filament"].as_array().and_then(|pieces| pieces.last()) {
-        words.push(format!("tip at {} mm", number(&piece[1])));
+        let about = if flag(&slot["guess"]) { "about " } else { "" };
+        words.push(format!("tip at {about}{} mm", number(&piece[1])));
     }
     for (key, what) in [("inlet", "inlet"), ("hub", "hub"), ("jammed", "JAMMED")] {
-        if flag(&slot[key]) {
-            words.push(what.to_owned());
+        match slot[key] {
+            Value::Bool(true) => words.push(what.to_owned()),
+            Value::Null if slot.get(key).is_some() => words.push(format!("{what} ?")),
+            _ => {}
         }
     }
     words.join(" ")
@@ -133,6 +150,6 @@ fn flag(value: &Value) -> bool {
 
 /// With one digit behind the point where there is something behind it.
 fn number(value: &Value) -> String {
-    let number = value.as_f64().unwrap_or_default();
+    let Some(number) = value.as_f64() else { return "?".to_owned() };
     if number.fract().abs() < 0.05 { format!("{number:.0}") } else { format!("{number:.1}") }
 }
