@@ -153,3 +153,40 @@ fn number(value: &Value) -> String {
     let Some(number) = value.as_f64() else { return "?".to_owned() };
     if number.fract().abs() < 0.05 { format!("{number:.0}") } else { format!("{number:.1}") }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::state;
+
+    /// What the face of a real bus tells of it.
+    #[test]
+    fn of_a_real_bus_only_what_is_known_is_told() {
+        let slot = |name: &str, inlet: Option<bool>, filament: serde_json::Value| {
+            json!({ "slot": name, "inlet": inlet, "hub": null, "guess": true, "moves": false,
+                    "spool": null, "tag": null, "filament": filament })
+        };
+        let slots = [
+            slot("A", Some(true), json!([[-1.0, 60.0]])),
+            slot("B", Some(false), json!([])),
+            slot("C", None, json!([])),
+        ];
+        let one = json!({ "box": 1, "address": 1, "answers": true, "state": "idle", "version": null,
+                          "climate": [25, 30], "odometer": null, "slots": slots });
+        let silent = json!({ "box": 2, "address": 2, "answers": false, "state": null,
+                             "version": "1.1.3", "climate": null, "odometer": -12.0, "slots": [] });
+        let bus = json!({ "boxes": [one, silent], "buffer": null, "toolhead": null });
+        let mut out = Vec::new();
+        state(&json!({ "bus": bus, "endpoints": [{ "path": "/dev/ttyUSB0" }] }), &mut out).unwrap();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "endpoint  /dev/ttyUSB0\n\
+             box 1     at 01, idle, firmware ?, 25 °C 30 %, odometer ? mm\n  \
+               T1A     tip at about 60 mm inlet hub ?\n  \
+               T1B     hub ?\n  \
+               T1C     inlet ? hub ?\n\
+             box 2     at 02, does not answer, ?, firmware 1.1.3, no climate, odometer -12 mm\n"
+        );
+    }
+}
