@@ -30,7 +30,13 @@ impl Emulator {
     /// Starts it with a scene.
     #[track_caller]
     pub(crate) fn start(scene: &str, args: &[&str]) -> Emulator {
-        Emulator::of(scene, args, tempfile::tempdir().expect("a temporary folder"))
+        Emulator::of(scene, args, tempfile::tempdir().expect("a temporary folder"), "127.0.0.1:0")
+    }
+
+    /// Starts it with a scene where other machines reach it.
+    #[track_caller]
+    pub(crate) fn open_to_others(scene: &str) -> Emulator {
+        Emulator::of(scene, &[], tempfile::tempdir().expect("a temporary folder"), "0.0.0.0:0")
     }
 
     /// Starts it with a scene and a token of somebody's own.
@@ -40,14 +46,14 @@ impl Emulator {
         let path = folder.path().join("token");
         std::fs::write(&path, token).expect("a temporary file");
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).expect("it is ours");
-        Emulator::of(scene, &[], folder)
+        Emulator::of(scene, &[], folder, "127.0.0.1:0")
     }
 
     #[track_caller]
-    fn of(scene: &str, args: &[&str], folder: tempfile::TempDir) -> Emulator {
+    fn of(scene: &str, args: &[&str], folder: tempfile::TempDir, place: &str) -> Emulator {
         std::fs::write(folder.path().join("scene.toml"), scene).expect("a temporary file");
         let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
-        let (child, told, page) = run(&folder, &args, "127.0.0.1:0");
+        let (child, told, page) = run(&folder, &args, place);
         let url = told["control"]["url"].as_str().expect("a page").to_owned();
         Emulator { child, folder, args, told, url, page }
     }

@@ -94,7 +94,8 @@ fn a_sensor_that_nobody_asked_for_is_told_from_one_that_is_off() {
     page.sees("#title", "read only");
     emulator.send(&["box1", "GET_VERSION_SN"]);
     page.wait("document.querySelectorAll('.slot').length === 4");
-    let unknown = |what: &str| format!("document.querySelectorAll('{what}[data-unknown=true]').length");
+    let unknown =
+        |what: &str| format!("document.querySelectorAll('{what}[data-unknown=true]').length");
     page.wait(&format!("{} === 8", unknown(".slot .flags span")));
     // The slots' and the toolhead's.
     page.wait(&format!("{} === 9", unknown(".path .sensor")));
@@ -147,7 +148,8 @@ fn the_help_of_a_read_only_page_tells_no_key_that_does_nothing_there() {
     page.key("?");
     page.sees("dialog[open]", "to the filter");
     page.sees("dialog[open]", "nothing here changes it");
-    let keys = "[...document.querySelectorAll('#keys kbd')].map((one) => one.textContent).join(' ')";
+    let keys =
+        "[...document.querySelectorAll('#keys kbd')].map((one) => one.textContent).join(' ')";
     assert_eq!(page.js(keys), "/ g f Esc ↑ ↓ t ?");
     page.picture("read-only-help");
     page.key("?");

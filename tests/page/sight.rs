@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
+use crate::BOX;
 use crate::browser::Browser;
 use crate::face::Emulator;
-use crate::BOX;
 
 /// Whether the middle and the edges of an element are what is seen there.
 const IN_SIGHT: &str = "(one) => { const at = one.getBoundingClientRect(); \
@@ -61,7 +61,7 @@ fn four_boxes_and_their_errors_are_in_sight_or_told() {
         let below = "#unseen .error p";
         format!(
             "{} || [...document.querySelectorAll('{below}')].some((one) => ({IN_SIGHT})(one) && \
-             ['Box {unit} 0x05 EXTRUDE_ERR1', 'key835'].every((word) => one.innerText.includes(word)))",
+             ['Box {unit}: 0x05 EXTRUDE_ERR1', 'key835'].every((word) => one.innerText.includes(word)))",
             seen(&card)
         )
     };
@@ -72,7 +72,9 @@ fn four_boxes_and_their_errors_are_in_sight_or_told() {
     page.wait(&format!("({}) && ({})", told(1), told(4)));
     // Whatever is out of sight is named, and found by its name.
     page.wait("!document.querySelector('.toast')");
-    for (width, height, dark) in [(1400, 900, true), (1400, 640, false), (390, 844, true), (390, 844, false)] {
+    for (width, height, dark) in
+        [(1400, 900, true), (1400, 640, false), (390, 844, true), (390, 844, false)]
+    {
         page.size(width, height);
         page.dark(dark);
         page.wait(&format!("({}) && ({})", told(1), told(4)));

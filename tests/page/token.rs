@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
+use crate::BOX;
 use crate::browser::Browser;
 use crate::face::Emulator;
-use crate::BOX;
 
 /// As `openssl rand -base64` gives them, and with all that an address or a protocol has no room for.
 const TOKENS: [&str; 3] =
@@ -46,6 +46,8 @@ fn every_token_that_is_taken_works_on_the_page() {
             emulator.comes_to(given, jammed, &json!(n % 2 == 0));
             page.wait("!document.querySelector('dialog[open]')");
         }
+        // Before this k485 ends, which the page would complain of.
+        page.open("about:blank");
         let refused = |one: &String| !one.contains("401");
         let complaints: Vec<String> = page.complaints().into_iter().filter(refused).collect();
         assert_eq!(complaints, [""; 0], "{token}");
@@ -60,6 +62,7 @@ fn a_token_that_is_in_the_address_as_it_is_works() {
     let mut page = Browser::start();
     page.open(&format!("{}#token={token}", emulator.url));
     page.sees("#link", "live");
+    page.sees(".slot", "PLA");
     page.key("j");
     emulator.comes_to(token, jammed, &json!(true));
     assert_eq!(page.complaints(), [""; 0]);
@@ -127,6 +130,24 @@ fn without_the_token_it_looks_asks_for_it_and_does_what_was_clicked() {
 }
 
 #[test]
+fn where_looking_needs_the_token_it_is_asked_for() {
+    let emulator = Emulator::open_to_others(BOX);
+    let mut page = Browser::start();
+    page.open(&emulator.url);
+    page.sees("#banner", "shows nothing without its token");
+    page.click("#banner button");
+    page.sees("dialog[open]", "needs the token");
+    page.write("not the token at all");
+    page.key("Enter");
+    page.sees("dialog[open] [role=alert]", "not the one of the running k485");
+    page.write(&emulator.token());
+    page.key("Enter");
+    page.sees("#link", "live");
+    page.sees(".slot", "PLA");
+    page.wait("document.querySelector('#banner').hidden");
+}
+
+#[test]
 fn a_stream_that_the_browser_does_not_open_is_told() {
     let emulator = Emulator::start(BOX, &[]);
     let mut page = Browser::start();
@@ -134,7 +155,10 @@ fn a_stream_that_the_browser_does_not_open_is_told() {
         "WebSocket = class { constructor() { throw new SyntaxError('no such protocol'); } };",
     ));
     page.open(&emulator.page());
-    page.sees("#banner", "There is no live stream: the browser refuses to open it (no such protocol)");
+    page.sees(
+        "#banner",
+        "There is no live stream: the browser refuses to open it (no such protocol)",
+    );
     // What can be asked for is there all the same.
     page.sees(".slot", "PLA");
     assert_eq!(page.complaints(), [""; 0]);

@@ -239,7 +239,8 @@ mod tests {
 
     #[test]
     fn a_percent_sign_that_encodes_nothing_is_itself() {
-        for (text, bytes) in [("100%", "100%"), ("%4", "%4"), ("%zz%41", "%zzA"), ("%2541", "%41")] {
+        for (text, bytes) in [("100%", "100%"), ("%4", "%4"), ("%zz%41", "%zzA"), ("%2541", "%41")]
+        {
             assert_eq!(decoded(text.as_bytes()), bytes.as_bytes(), "{text}");
         }
     }

@@ -233,8 +233,8 @@ function lane(layers, m, box, slot, y) {
     hub.draw(now.hub, now.forced?.includes("hub"), "hub sensor");
     attr(hit, "data-picked", !readOnly() && store.box === box.box && store.slot === now.slot ? "true" : null);
     const moves = now.moves ?? ((now.feeder ?? "stop") !== "stop" || ((unitNow.motor ?? "stop") !== "stop" && now.hub === true));
-    attr(tip, "display", last ? null : "none");
-    attr(mm, "display", last && moves && !m.narrow ? null : "none");
+    const at = now.jammed ? now.jam_at ?? Math.min(last?.[1] ?? 0, places.buffer) * 0.5 + places.hub * 0.5 : null;
+    // What is put in its place before it is shown does not fly there.
     if (last) {
       style(tip, "--fil", paint);
       attr(tip, "data-moves", moves ? "true" : null);
@@ -242,9 +242,10 @@ function lane(layers, m, box, slot, y) {
       put(mm, last[1]);
       text(mm, `${num(last[1], 0)} mm`);
     }
-    const at = now.jammed ? now.jam_at ?? Math.min(last?.[1] ?? 0, places.buffer) * 0.5 + places.hub * 0.5 : null;
-    attr(jam, "display", at === null ? "none" : null);
     if (at !== null) put(jam, at);
+    attr(tip, "display", last ? null : "none");
+    attr(mm, "display", last && moves && !m.narrow ? null : "none");
+    attr(jam, "display", at === null ? "none" : null);
   };
   return { draw };
 }

@@ -54,7 +54,7 @@ const show = (unit) => shown().find((card) => card.unit === unit)?.root.scrollIn
 /** A box's error, as its card tells it. */
 function error(unit, code) {
   return h("div", { class: "error" },
-    h("p", {}, h("strong", {}, `Box ${unit}`), ...explained(code).flatMap((part) => [" ", part])),
+    h("p", {}, h("strong", {}, `Box ${unit}: `), ...explained(code).flatMap((part, n) => [n ? " · " : "", part])),
     h("button", { type: "button", class: "quiet", "aria-label": `Show box ${unit}`, on: { click: () => show(unit) } }, "↕"));
 }
 
