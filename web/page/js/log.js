@@ -109,7 +109,7 @@ function drawNothing() {
     nothing.replaceChildren(
       h("strong", {}, "Nothing was heard on this bus yet"),
       h("span", {}, ...named(places.length ? "k485 listens at " : "k485 listens"),
-        ". An idle printer asks its boxes about once a second, a printing one every 10 s. If nothing comes, end this one and ask ",
+        ". An idle printer asks its boxes about once a second, a printing one at times only every 10 s. If nothing comes, end this one and ask ",
         h("code", {}, `k485 doctor ${places[0] ?? "PORT"}`), " what is wrong with the line."));
     return;
   }
