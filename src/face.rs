@@ -160,7 +160,7 @@ impl Face {
 
     /// The page's URL with the token, which browsers keep to themselves.
     pub(crate) fn page(&self) -> String {
-        format!("{}#token={}", self.server.url(), self.token.as_str())
+        format!("{}#token={}", self.server.url(), self.token.encoded())
     }
 }
 

@@ -187,3 +187,45 @@ fn a_token_file_is_the_users_alone() {
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("others can read") && said.contains("chmod 600"), "{said}");
 }
+
+/// A token is taken as it is and percent-encoded, wherever it is told: what is said of it can be used.
+#[test]
+fn every_token_that_a_file_may_hold_works_everywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("token");
+    for token in
+        ["ab+c/d=efghi,jklmnop", "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~", "aaaa%41%zz%+&token=#x"]
+    {
+        fs::write(&path, token).unwrap();
+        fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+        let file = path.to_str().unwrap();
+        let bench = Bench::start(&["--control", "0.0.0.0:0", "--token-file", file]);
+        // As the page's address has it: without what ends an address in a text, or means something.
+        let said = bench.token.clone();
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-._~%".contains(c);
+        assert!(said.chars().all(plain), "{said}");
+        for given in [token, &said] {
+            let header = format!("Authorization: Bearer {given}");
+            let cut = json!({ "do": "cut" });
+            let answer = bench.ask_with("POST", "/api/v1/hands", Some(&cut), &[&header]);
+            assert_eq!(answer.status, 200, "{given}");
+        }
+        let protocols = format!("Sec-WebSocket-Protocol: k485.v1, k485.token.{said}");
+        let mut socket = Socket::open(&bench.address, "", &[&protocols]).ok().unwrap();
+        assert_eq!(socket.next()["type"], "hello");
+        let url = format!("http://{}/", bench.address);
+        let address = format!("{url}#token={said}");
+        for args in [
+            &["--url", address.as_str(), "cut"][..],
+            &["--url", &url, "--token-file", file, "cut"],
+            &["cut"],
+        ] {
+            assert_eq!(bench.ctl(args), (Some(0), String::new(), String::new()), "{args:?}");
+        }
+        // Nearly right is wrong.
+        for wrong in [&said[1..], &said.replace('%', "%25"), &token[..token.len() - 1]] {
+            let wrong = format!("{url}#token={wrong}");
+            assert_eq!(bench.ctl(&["--url", &wrong, "cut"]).0, Some(1), "{wrong}");
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -21,18 +22,40 @@ pub(crate) struct Emulator {
     pub(crate) told: Value,
     /// The page's address, without the token.
     pub(crate) url: String,
+    /// The page's address with the token, as it was said.
+    page: String,
 }
 
 impl Emulator {
     /// Starts it with a scene.
     #[track_caller]
     pub(crate) fn start(scene: &str, args: &[&str]) -> Emulator {
+        Emulator::of(scene, args, tempfile::tempdir().expect("a temporary folder"), "127.0.0.1:0")
+    }
+
+    /// Starts it with a scene where other machines reach it.
+    #[track_caller]
+    pub(crate) fn open_to_others(scene: &str) -> Emulator {
+        Emulator::of(scene, &[], tempfile::tempdir().expect("a temporary folder"), "0.0.0.0:0")
+    }
+
+    /// Starts it with a scene and a token of somebody's own.
+    #[track_caller]
+    pub(crate) fn with_token(scene: &str, token: &str) -> Emulator {
         let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("token");
+        std::fs::write(&path, token).expect("a temporary file");
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).expect("it is ours");
+        Emulator::of(scene, &[], folder, "127.0.0.1:0")
+    }
+
+    #[track_caller]
+    fn of(scene: &str, args: &[&str], folder: tempfile::TempDir, place: &str) -> Emulator {
         std::fs::write(folder.path().join("scene.toml"), scene).expect("a temporary file");
         let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
-        let (child, told) = run(&folder, &args, "127.0.0.1:0");
+        let (child, told, page) = run(&folder, &args, place);
         let url = told["control"]["url"].as_str().expect("a page").to_owned();
-        Emulator { child, folder, args, told, url }
+        Emulator { child, folder, args, told, url, page }
     }
 
     /// Ends it, as Ctrl-C does.
@@ -45,7 +68,7 @@ impl Emulator {
     #[track_caller]
     pub(crate) fn again(&mut self) {
         let place = self.place().to_owned();
-        (self.child, self.told) = run(&self.folder, &self.args, &place);
+        (self.child, self.told, self.page) = run(&self.folder, &self.args, &place);
     }
 
     fn place(&self) -> &str {
@@ -60,7 +83,7 @@ impl Emulator {
 
     /// The page's address with the token.
     pub(crate) fn page(&self) -> String {
-        format!("{}#token={}", self.url, self.token())
+        self.page.clone()
     }
 
     /// Where a host finds the bus.
@@ -118,7 +141,7 @@ impl Drop for Emulator {
 }
 
 #[track_caller]
-fn run(folder: &tempfile::TempDir, args: &[String], place: &str) -> (Child, Value) {
+fn run(folder: &tempfile::TempDir, args: &[String], place: &str) -> (Child, Value, String) {
     let path = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
     let mut child = command(["emulate", &path("scene.toml"), "--pty", &path("bus")])
         .args(args)
@@ -131,9 +154,15 @@ fn run(folder: &tempfile::TempDir, args: &[String], place: &str) -> (Child, Valu
     let out = lines(child.stdout.take().expect("piped"));
     let said = lines(child.stderr.take().expect("piped"));
     let Some(told) = next(&out) else { panic!("it ended: {:?}", said.iter().collect::<Vec<_>>()) };
+    let page = loop {
+        let line = next(&said).expect("it says where the page is");
+        if let Some((_, page)) = line.split_once("page and control: ") {
+            break page.to_owned();
+        }
+    };
     // A pipe that nobody reads would end it.
     std::thread::spawn(move || said.iter().for_each(drop));
-    (child, serde_json::from_str(&told).expect("JSON"))
+    (child, serde_json::from_str(&told).expect("JSON"), page)
 }
 
 /// One request over HTTP, the whole answer.

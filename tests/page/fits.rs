@@ -49,9 +49,13 @@ fn fits(page: &mut Browser, width: u32, name: &str) {
 fn a_crowded_bus_fits_windows_of_all_sizes() {
     let emulator = Emulator::start(CROWD, &["--chaos", "3", "--seed", "4"]);
     let mut page = Browser::start();
-    for (width, height, dark) in
-        [(1400, 900, false), (1400, 900, true), (768, 1024, false), (390, 844, true)]
-    {
+    for (width, height, dark) in [
+        (1400, 900, false),
+        (1400, 900, true),
+        (768, 1024, false),
+        (390, 844, true),
+        (320, 640, false),
+    ] {
         page.size(width, height);
         page.dark(dark);
         page.open(&emulator.page());

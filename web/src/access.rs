@@ -18,7 +18,8 @@ use crate::refusal::{Refusal, Wrong};
 use crate::token::Token;
 
 /// How a page that opens a WebSocket tells the token, which browsers let it say nowhere else: as a
-/// protocol, `k485.token.TOKEN`, beside [`PROTOCOL`].
+/// protocol, `k485.token.TOKEN`, beside [`PROTOCOL`]. A protocol has no `/`, `=` or `,`: a token that
+/// has such characters is percent-encoded ([`Token::encoded`]).
 pub const TOKEN_PROTOCOL: &str = "k485.token.";
 /// The protocol of the events' WebSocket.
 pub const PROTOCOL: &str = "k485.v1";

@@ -146,7 +146,7 @@ fn events() -> Value {
          `{\"type\":\"state\",\"state\":…}` when something has changed (at most ten a second), what \
          the bus carries as `exchanges` gives it, and `{\"type\":\"lagged\",\"missed\":N}` to whoever \
          reads too slowly. A browser, which can send no Authorization, gives the token as a second \
-         protocol, `k485.token.TOKEN`." }));
+         protocol, `k485.token.TOKEN`, percent-encoded if it has characters that no protocol has." }));
     json!({
         "operationId": "events",
         "summary": "What the bus carries and how things are, as it happens.",

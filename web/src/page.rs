@@ -58,6 +58,7 @@ pub(crate) const FILES: &[File] = &[
     file!("js/theme.js", JS),
     file!("js/toast.js", JS),
     file!("js/token.js", JS),
+    file!("js/unseen.js", JS),
 ];
 
 #[cfg(test)]

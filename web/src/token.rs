@@ -1,6 +1,6 @@
 //! What whoever changes something must know.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -14,6 +14,9 @@ const CHANCE: usize = 16;
 const SHORTEST: usize = 16;
 /// The longest one.
 const LONGEST: usize = 256;
+
+/// What URLs, headers and WebSocket protocols take as it is. All else is written as `%41`.
+const PLAIN: &[u8] = b"-._~";
 
 /// A secret word. It is compared in a time that does not tell how much of a guess was right, and is
 /// not shown by accident: ask for [`Token::as_str`].
@@ -121,11 +124,48 @@ impl Token {
         &self.0
     }
 
-    /// Whether this guess is it. How long that takes does not depend on how much of it is right.
+    /// The word percent-encoded: what it is in a URL, or wherever else not every character may be.
+    #[must_use]
+    pub fn encoded(&self) -> String {
+        let mut text = String::with_capacity(self.0.len());
+        for byte in self.0.bytes() {
+            if byte.is_ascii_alphanumeric() || PLAIN.contains(&byte) {
+                text.push(char::from(byte));
+            } else {
+                // Writing to a text does not fail.
+                let _ = write!(text, "%{byte:02X}");
+            }
+        }
+        text
+    }
+
+    /// Whether this guess is it, as it is or percent-encoded. How long that takes does not depend on
+    /// how much of it is right.
     #[must_use]
     pub fn is(&self, guess: &[u8]) -> bool {
-        self.0.as_bytes().ct_eq(guess).into()
+        let own = self.0.as_bytes();
+        (own.ct_eq(guess) | own.ct_eq(&decoded(guess))).into()
     }
+}
+
+/// What a percent-encoded text stands for; a `%` that encodes nothing stands for itself.
+fn decoded(text: &[u8]) -> Vec<u8> {
+    let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
+    let (mut bytes, mut at) = (Vec::with_capacity(text.len()), 0);
+    while let Some(&byte) = text.get(at) {
+        match (byte, digit(text.get(at + 1)), digit(text.get(at + 2))) {
+            (b'%', Some(high), Some(low)) => {
+                // Two hex digits are a byte.
+                bytes.push((high << 4 | low) as u8);
+                at += 3;
+            }
+            _ => {
+                bytes.push(byte);
+                at += 1;
+            }
+        }
+    }
+    bytes
 }
 
 impl fmt::Debug for Token {
@@ -137,6 +177,7 @@ impl fmt::Debug for Token {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
@@ -180,5 +221,27 @@ mod tests {
         fs::write(&path, [0xff; 32]).unwrap();
         assert!(matches!(Token::of_file(&path), Err(TokenError::Content { .. })));
         assert!(matches!(Token::of_file(folder.path()), Err(TokenError::Content { .. })));
+    }
+
+    proptest! {
+        /// Every word that a file may hold is taken as it is and encoded, and no other one is.
+        #[test]
+        fn it_is_known_as_it_is_and_encoded(word in "[!-~]{16,64}", other in "[!-~]{16,64}") {
+            let token = Token(word.clone());
+            let encoded = token.encoded();
+            let plain = |c: char| c.is_ascii_alphanumeric() || "-._~%".contains(c);
+            prop_assert!(encoded.chars().all(plain), "{encoded}");
+            prop_assert!(token.is(word.as_bytes()) && token.is(encoded.as_bytes()));
+            prop_assert_eq!(decoded(encoded.as_bytes()), word.as_bytes());
+            prop_assert_eq!(token.is(Token(other.clone()).encoded().as_bytes()), word == other);
+        }
+    }
+
+    #[test]
+    fn a_percent_sign_that_encodes_nothing_is_itself() {
+        for (text, bytes) in [("100%", "100%"), ("%4", "%4"), ("%zz%41", "%zzA"), ("%2541", "%41")]
+        {
+            assert_eq!(decoded(text.as_bytes()), bytes.as_bytes(), "{text}");
+        }
     }
 }

@@ -17,33 +17,57 @@ export class Refused extends Error {
 
 /** Takes the token out of the address, where everybody could read it, and keeps it for this tab. */
 function findToken() {
-  const given = new URLSearchParams(location.hash.slice(1)).get("token");
+  const found = location.hash.includes("token=") ? ofAddress(location.hash) : null;
   try {
-    if (given) sessionStorage.setItem(KEY, given);
-    if (given) history.replaceState(null, "", location.pathname + location.search);
-    return given ?? sessionStorage.getItem(KEY);
+    if (found) sessionStorage.setItem(KEY, found);
+    if (found) history.replaceState(null, "", location.pathname + location.search);
+    return found ?? sessionStorage.getItem(KEY);
   } catch {
-    return given;
+    return found;
   }
 }
+
+/**
+ * The token of an address, or of its part. It has visible ASCII characters alone: `%2B` is one of them, a
+ * `+` is itself.
+ */
+export const ofAddress = (text) => (text.match(/[#&]token=(.+)$/)?.[1] ?? text).replace(/%[0-9a-f]{2}/gi, (code) => String.fromCharCode(parseInt(code.slice(1), 16)));
+
+/** The token as headers and names of protocols take it, which have no room for every character. */
+const encoded = () => encodeURIComponent(token).replace(/[!'()*]/g, (one) => "%" + one.charCodeAt(0).toString(16));
 
 let token = findToken();
 
 export const hasToken = () => Boolean(token);
 
-export function setToken(value) {
-  token = value.trim();
+/** Whether the server wants the token, or another one. */
+export const wantsToken = (error) => error instanceof Refused && error.status === 401;
+
+/** Whether nobody answered. */
+export const unanswered = (error) => error instanceof Refused && error.status === 0;
+
+/** Does something with another token, which is kept once the server has taken it. */
+export async function withToken(value, does) {
+  const before = token;
+  token = value;
   try {
-    sessionStorage.setItem(KEY, token);
-  } catch {
-    // It holds until the page is left.
+    return await does();
+  } catch (error) {
+    if (wantsToken(error) || unanswered(error)) token = before;
+    throw error;
+  } finally {
+    try {
+      if (token) sessionStorage.setItem(KEY, token);
+    } catch {
+      // It holds until the page is left.
+    }
   }
 }
 
 /** One request; the answer as it was sent, or `Refused`. */
 export async function call(method, path, body) {
   const headers = {};
-  if (token) headers.Authorization = "Bearer " + token;
+  if (token) headers.Authorization = "Bearer " + encoded();
   if (body !== undefined) headers["Content-Type"] = "application/json";
   let answer;
   try {
@@ -65,7 +89,7 @@ export async function words() {
 }
 
 /**
- * The live stream, opened again whenever it ends. `on` has `open`, `lost(seconds, reason)` and
+ * The live stream, opened again whenever it ends. `on` has `open`, `lost(seconds, reason)`, where the reason may be known, and
  * `message(object, text)`.
  */
 export class Stream {
@@ -86,8 +110,13 @@ export class Stream {
     query.set("after", String(this.after));
     const url = new URL(ROOT + "events?" + query, location.href);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-    const protocols = token ? [PROTOCOL, PROTOCOL_TOKEN + token] : [PROTOCOL];
-    const socket = new WebSocket(url, protocols);
+    let socket;
+    try {
+      socket = new WebSocket(url, token ? [PROTOCOL, PROTOCOL_TOKEN + encoded()] : [PROTOCOL]);
+    } catch (error) {
+      this.again(`the browser refuses to open it (${error.message})`);
+      return;
+    }
     this.socket = socket;
     socket.onopen = () => {
       this.wait = 0.5;
@@ -112,9 +141,9 @@ export class Stream {
     this.on.message(message, data);
   }
 
-  again() {
+  again(reason) {
     this.socket = null;
-    this.on.lost(this.wait);
+    this.on.lost(this.wait, reason);
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.open(), this.wait * 1000);
     this.wait = Math.min(this.wait * 1.6, 5);

@@ -15,6 +15,9 @@ const STATES = {
   test_or_update: ["test or update", "warn"],
 };
 
+/** The cards that are shown: their numbers, their elements, and those of their errors. */
+export const shown = () => cards ?? [];
+
 /** Draws what there is now. */
 export function draw() {
   if (!store.state) return skeleton();
@@ -75,7 +78,7 @@ function card(box) {
     error.draw(now);
     now.slots.forEach((slot, n) => tiles[n]?.draw(slot, now));
   };
-  return { unit, root, draw };
+  return { unit, root, error: error.root, draw };
 }
 
 function chips(root, words) {
@@ -131,25 +134,20 @@ function tile(unit, { slot: letter }) {
   const picture = spool();
   const material = h("span", { class: "material" });
   const rest = h("span", { class: "rest" });
-  const inlet = h("span", {}, h("i"), "inlet");
-  const hub = h("span", {}, h("i"), "hub");
+  const inlet = lamp("inlet");
+  const hub = lamp("hub");
   const mark = h("span", { class: "mark", hidden: true }, "jam");
   name.append(mark);
   const root = h("button", { class: "slot", type: "button", on: { click: () => pick(unit, letter) } },
-    picture.root, name, material, rest, h("span", { class: "flags" }, inlet, hub));
-  const lamp = (element, on, forced) => {
-    attr(element, "data-on", on === true ? "true" : null);
-    attr(element, "data-forced", forced ? "true" : null);
-    attr(element, "title", on === null || on === undefined ? "not told" : on ? "sees filament" : "sees nothing");
-  };
+    picture.root, name, material, rest, h("span", { class: "flags" }, inlet.root, hub.root));
   const draw = (slot, box) => {
     picture.draw(slot);
     const there = has(slot);
-    text(material, there ? (slot.spool?.material ?? "no tag") : "empty");
+    text(material, there ? (slot.spool?.material ?? "no tag") : untold(slot) ? "not told" : "empty");
     attr(material, "class", there ? "material" : "material muted");
     text(rest, remaining(slot));
-    lamp(inlet, slot.inlet, slot.forced?.includes("inlet"));
-    lamp(hub, slot.hub, slot.forced?.includes("hub"));
+    inlet.draw(slot.inlet, slot.forced?.includes("inlet"));
+    hub.draw(slot.hub, slot.forced?.includes("hub"));
     mark.hidden = !slot.jammed;
     const picked = !readOnly() && store.box === unit && store.slot === letter;
     attr(root, "aria-pressed", readOnly() ? null : picked ? "true" : "false");
@@ -159,6 +157,27 @@ function tile(unit, { slot: letter }) {
   };
   return { root, draw };
 }
+
+/** A sensor: lit, dark, told what to show, or with a question mark where nothing was told of it. */
+function lamp(name) {
+  const sign = h("i");
+  const root = h("span", {}, sign, name);
+  const draw = (on, forced) => {
+    const unknown = !isTold(on);
+    attr(root, "data-on", on === true ? "true" : null);
+    attr(root, "data-unknown", unknown ? "true" : null);
+    attr(root, "data-forced", forced ? "true" : null);
+    attr(root, "title", unknown ? "not told yet" : on ? "sees filament" : "sees nothing");
+    text(sign, unknown ? "?" : "");
+  };
+  return { root, draw };
+}
+
+/** Whether a frame, or the emulated sensor itself, told of it. */
+export const isTold = (on) => on === true || on === false;
+
+/** Of a real bus's slot, whether anything is in it: nobody may have asked yet. */
+const untold = (slot) => !slot.spool && !isTold(slot.inlet);
 
 const has = (slot) => Boolean(slot.spool || slot.inlet || slot.filament?.length);
 
@@ -170,9 +189,11 @@ function remaining({ spool }) {
 }
 
 function label(unit, slot, there) {
-  const words = [`Slot T${unit}${slot.slot}`, there ? (slot.spool?.material ?? "unknown filament") : "empty", remaining(slot)];
-  if (slot.inlet) words.push("inlet sensor on");
-  if (slot.hub) words.push("hub sensor on");
+  const words = [`Slot T${unit}${slot.slot}`, there ? (slot.spool?.material ?? "unknown filament") : untold(slot) ? "not told yet" : "empty", remaining(slot)];
+  for (const sensor of ["inlet", "hub"]) {
+    if (slot[sensor]) words.push(`${sensor} sensor on`);
+    else if (!isTold(slot[sensor])) words.push(`${sensor} sensor not told yet`);
+  }
   if (slot.jammed) words.push("jammed");
   return words.filter(Boolean).join(", ");
 }
@@ -192,7 +213,7 @@ function spool() {
     const there = has(slot);
     attr(full, "display", there ? null : "none");
     attr(none, "display", there ? "none" : null);
-    attr(unknown, "display", there && !slot.spool?.material ? null : "none");
+    attr(unknown, "display", (there && !slot.spool?.material) || untold(slot) ? null : "none");
     const part = Math.max(0, Math.min(1, (slot.spool?.remain ?? 100) / 100));
     attr(wound, "stroke-dasharray", `${around * part} ${around}`);
     style(root, "--fil", colour(slot.spool?.colour) ?? "var(--faint)");

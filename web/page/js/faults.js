@@ -1,10 +1,11 @@
 // The faults: rules that are in force, and new ones. And the scene.
 
-import { h, text, num } from "./dom.js";
+import { h, attr, text, num } from "./dom.js";
 import { store, sceneName } from "./store.js";
 import { call, Refused } from "./api.js";
 import { button, group, row } from "./parts.js";
 import { attempt } from "./toast.js";
+import { permitted } from "./token.js";
 
 const EXAMPLES = [
   ["drop p=0.1", "a tenth is lost"],
@@ -28,7 +29,7 @@ export function faultsPanel() {
     event.preventDefault();
     wrong.hidden = true;
     try {
-      await call("POST", "faults", { rule: rule.value });
+      await permitted(() => call("POST", "faults", { rule: rule.value }));
       rule.value = "";
     } catch (error) {
       if (!(error instanceof Refused) || ![400, 422].includes(error.status)) return attempt("", () => { throw error; });
@@ -41,22 +42,52 @@ export function faultsPanel() {
     row(rule, h("button", { class: "primary" }, "Add")), wrong);
   const examples = h("div", { class: "row" }, EXAMPLES.map(([value, what]) => button(what, () => { rule.value = value; rule.focus(); }, { title: value })));
   const root = h("div", {}, group("In force", none, rules, row(clear)), group("A new one", form), group("Examples", examples));
+  const items = new Map();
   const draw = () => {
     const all = store.state?.faults ?? [];
+    const before = [...rules.querySelectorAll("button")];
+    const at = before.indexOf(document.activeElement);
+    const emptied = document.activeElement === clear && all.length === 0;
     none.hidden = all.length > 0;
     clear.hidden = all.length === 0;
-    const shape = JSON.stringify(all);
-    if (rules.dataset.shape === shape) return;
-    rules.dataset.shape = shape;
-    rules.replaceChildren(...all.map(item));
+    follow(rules, items, all);
+    // Whoever has just removed one with the keyboard is not sent back to the page's start.
+    if ((at >= 0 && !before[at].isConnected) || emptied) {
+      const [left, right] = [before.slice(0, at), before.slice(at)];
+      const there = (one) => one.isConnected;
+      (right.find(there) ?? left.findLast(there) ?? rule).focus();
+    }
   };
   return { root, draw, count: () => (store.state?.faults ?? []).length };
 }
 
-function item(fault) {
-  const remove = () => attempt("", () => call("DELETE", `faults/${fault.id}`));
-  return h("li", {}, h("code", {}, fault.rule), h("span", { title: `It struck ${num(fault.struck)} of ${num(fault.met)} that it could strike` }, `${num(fault.struck)}×`),
-    h("button", { type: "button", class: "quiet", "aria-label": `Remove ${fault.rule}`, on: { click: remove } }, "✕"));
+/** Brings a list's items to what is in force; those that stay are left where they are. */
+function follow(list, items, all) {
+  const key = (fault) => `${fault.id} ${fault.rule}`;
+  const now = new Set(all.map(key));
+  for (const [name, { root }] of items) {
+    if (now.has(name)) continue;
+    root.remove();
+    items.delete(name);
+  }
+  all.forEach((fault, n) => {
+    const one = items.get(key(fault)) ?? item(fault);
+    items.set(key(fault), one);
+    one.draw(fault);
+    if (list.children[n] !== one.root) list.insertBefore(one.root, list.children[n] ?? null);
+  });
+}
+
+function item({ id, rule }) {
+  const remove = () => attempt("", () => call("DELETE", `faults/${id}`));
+  const struck = h("span");
+  const root = h("li", {}, h("code", {}, rule), struck,
+    h("button", { type: "button", class: "quiet", "aria-label": `Remove ${rule}`, on: { click: remove } }, "✕"));
+  const draw = (fault) => {
+    text(struck, `${num(fault.struck)}×`);
+    attr(struck, "title", `It struck ${num(fault.struck)} of ${num(fault.met)} that it could strike`);
+  };
+  return { root, draw };
 }
 
 export function scenePanel() {

@@ -1,16 +1,20 @@
 // Shortcuts, and the sheet that tells them.
 
 import { h } from "./dom.js";
+import { readOnly } from "./store.js";
 
 const bindings = new Map();
 const told = [];
 
-/** Binds a key; `label` may show it otherwise, `group` is where the help tells it. */
-export function bind(key, what, group, call, label = key) {
+/**
+ * Binds a key; `label` may show it otherwise, `group` is where the help tells it. What `changes` the bus is
+ * not told where the page only shows.
+ */
+export function bind(key, what, group, call, { label = key, changes = false } = {}) {
   bindings.set(key, call);
   const same = told.find((entry) => entry.what === what);
   if (same) same.labels.push(label);
-  else told.push({ labels: [label], what, group });
+  else told.push({ labels: [label], what, group, changes });
 }
 
 /** Something for the help that is bound elsewhere. */
@@ -39,20 +43,26 @@ const sheet = document.getElementById("keys");
 
 export function showHelp() {
   if (sheet.open) return sheet.close();
-  const groups = [...new Set(told.map((entry) => entry.group))];
+  const now = told.filter((entry) => !entry.changes || !readOnly());
+  const groups = [...new Set(now.map((entry) => entry.group))];
   const column = (group) =>
-    h("section", {}, h("h3", {}, group), h("dl", {}, told.filter((entry) => entry.group === group).flatMap(({ labels, what }) => [
+    h("section", {}, h("h3", {}, group), h("dl", {}, now.filter((entry) => entry.group === group).flatMap(({ labels, what }) => [
       h("dt", {}, labels.flatMap((label, n) => (n ? [" ", h("kbd", {}, label)] : [h("kbd", {}, label)]))), h("dd", {}, what),
     ])));
   const close = h("button", { type: "button", class: "quiet", "aria-label": "Close", on: { click: () => sheet.close() } }, "✕");
   sheet.replaceChildren(
     h("header", {}, h("h2", { id: "keys-title" }, "Keys"), close),
     h("div", { class: "body" }, h("div", { class: "columns" }, groups.map(column)),
-      h("p", { class: "hint" }, "What the page does goes through the same interface that programs use: api/v1/openapi.json describes it, and k485 ctl is its command line.")),
+      h("p", { class: "hint" }, readOnly()
+        ? "This bus is listened to; nothing here changes it. Programs see it through the same interface, which api/v1/openapi.json describes."
+        : "What the page does goes through the same interface that programs use: api/v1/openapi.json describes it, and k485 ctl is its command line.")),
   );
   sheet.showModal();
 }
 
 sheet.addEventListener("keydown", (event) => {
-  if (event.key === "?") sheet.close();
+  if (event.key !== "?") return;
+  // Else the page, which the key comes to next, would open it again.
+  event.preventDefault();
+  sheet.close();
 });

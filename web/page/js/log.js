@@ -7,7 +7,7 @@ import { call, Refused } from "./api.js";
 import { store } from "./store.js";
 import { clockTime, kindOf } from "./exchange.js";
 import { details } from "./details.js";
-import { say } from "./toast.js";
+import { sayError } from "./toast.js";
 
 /** How many exchanges the page keeps; older ones are in the server's own, or in a capture. */
 const MOST = 50000;
@@ -23,7 +23,7 @@ const wrong = h("p", { class: "wrong", id: "filter-wrong", role: "alert", hidden
 const clearFilter = h("button", { type: "button", class: "quiet", "aria-label": "No filter", hidden: true, on: { click: () => setFilter("") } }, "✕");
 const count = h("span", { class: "count" });
 const form = h("form", { class: "filter", on: { submit: (event) => { event.preventDefault(); setFilter(field.value); } } }, field, clearFilter);
-const clear = h("button", { type: "button", title: "Clears the list here; nothing else changes", on: { click: () => reset() } }, "Clear");
+const clear = h("button", { type: "button", "aria-label": "Clear the list", title: "Clears the list here; nothing else changes", on: { click: () => reset() } }, "Clear");
 const latest = h("button", { type: "button", class: "primary latest", hidden: true, on: { click: () => rows.follow(true) } });
 const nothing = h("div", { class: "empty" });
 const pane = details(() => close());
@@ -96,7 +96,7 @@ function drawLatest() {
 
 function drawNothing() {
   const filter = stream?.filter;
-  const shape = JSON.stringify([filter, store.state?.endpoints]);
+  const shape = JSON.stringify([filter, store.state?.kind, store.state?.endpoints]);
   if (nothing.dataset.shape === shape) return;
   nothing.dataset.shape = shape;
   if (filter) {
@@ -104,9 +104,18 @@ function drawNothing() {
     return;
   }
   const places = (store.state?.endpoints ?? []).map((one) => (typeof one === "string" ? one : one.link ?? one.path ?? one.address ?? one.name)).filter(Boolean);
+  const named = (before) => [before, ...places.flatMap((one, n) => [n ? " and " : "", h("code", {}, one)])];
+  if (store.state?.kind === "bus") {
+    nothing.replaceChildren(
+      h("strong", {}, "Nothing was heard on this bus yet"),
+      h("span", {}, ...named(places.length ? "k485 listens at " : "k485 listens"),
+        ". An idle printer asks its boxes about once a second, a printing one at times only every 10 s. If nothing comes, end this one and ask ",
+        h("code", {}, `k485 doctor ${places[0] ?? "PORT"}`), " what is wrong with the line."));
+    return;
+  }
   nothing.replaceChildren(
     h("strong", {}, "Nothing was said on this bus yet"),
-    h("span", {}, places.length ? "A host finds it at " : "What is said is shown here.", ...places.flatMap((one, n) => [n ? " and " : "", h("code", {}, one)])));
+    h("span", {}, ...(places.length ? named("A host finds it at ") : ["What is said is shown here."])));
 }
 
 /** Takes a filter, if it is one; what is wrong with it is said below the field. */
@@ -115,7 +124,7 @@ export async function setFilter(filter) {
   try {
     if (filter) await call("GET", "exchanges?" + new URLSearchParams({ filter, limit: "1" }));
   } catch (error) {
-    if (!(error instanceof Refused) || error.status < 400) return say(error.message, "bad");
+    if (!(error instanceof Refused) || error.status < 400) return sayError(error);
     text(wrong, error.message);
     wrong.hidden = false;
     attr(field, "aria-invalid", "true");

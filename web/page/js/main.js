@@ -2,7 +2,7 @@
 
 import { attr, h, text } from "./dom.js";
 import { store, subscribe, changed, boxes, pick, readOnly, sceneName } from "./store.js";
-import { Refused, Stream, call, hasToken, words } from "./api.js";
+import { Refused, Stream, call, wantsToken, words } from "./api.js";
 import { askToken, onToken } from "./token.js";
 import * as boxCards from "./boxes.js";
 import * as path from "./path.js";
@@ -12,6 +12,8 @@ import * as side from "./side.js";
 import { cut, stopExtruder } from "./machine.js";
 import { flipJam, pullOut, unjam } from "./slot.js";
 import { bind, showHelp, tell } from "./keys.js";
+import { unsay } from "./toast.js";
+import * as unseen from "./unseen.js";
 
 const link = document.getElementById("link");
 const banner = document.getElementById("banner");
@@ -35,6 +37,7 @@ function draw() {
     clock.draw();
     path.draw();
     boxCards.draw();
+    unseen.draw();
     control?.draw();
     log.draw();
   });
@@ -57,18 +60,20 @@ function opened() {
   said("live", "live");
   document.body.classList.remove("lost");
   banner.hidden = true;
+  unsay("silence");
 }
 
 /** The stream ended. Why, a request tells, which a page may read. */
-async function lost(wait) {
+async function lost(wait, reason) {
   said("lost", "connection lost");
   document.body.classList.add("lost");
   try {
     take(await call("GET", "state"));
-    show(`The live stream ended; it is opened again in ${wait.toFixed(1)} s.`, "warn");
+    const what = reason ? `There is no live stream: ${reason}` : "The live stream ended";
+    show(`${what}; it is opened again in ${wait.toFixed(1)} s.`, reason ? "bad" : "warn");
   } catch (error) {
-    if (error instanceof Refused && error.status === 401) {
-      show("This k485 shows nothing without its token.", "bad", ["Give the token", () => askToken(hasToken())]);
+    if (wantsToken(error)) {
+      show("This k485 shows nothing without its token.", "bad", ["Give the token", askToken]);
     } else if (error instanceof Refused && error.status > 0) {
       show(error.message, "bad");
     } else {
@@ -140,27 +145,28 @@ function theme(step) {
   attr(button, "aria-label", `Theme: ${words_}`);
 }
 
-/** Something that changes the bus: not where the page only shows. */
-const change = (call_) => () => (readOnly() ? false : void call_());
+/** Binds a key to something that there is nothing to do it to where the page only shows. */
+const bindChange = (key, what, group, call_, label) =>
+  bind(key, what, group, () => (readOnly() ? false : void call_()), { label, changes: true });
 
 function keys() {
   for (const box of [1, 2, 3, 4]) {
-    bind(String(box), "chooses a box", "Choosing", () => boxes().some((one) => one.box === box) && void pick(box, store.slot));
+    bindChange(String(box), "chooses a box", "Choosing", () => boxes().some((one) => one.box === box) && pick(box, store.slot));
   }
-  for (const slot of ["a", "b", "c", "d"]) bind(slot, "chooses a slot", "Choosing", () => pick(store.box, slot.toUpperCase()));
-  bind("i", "puts the spool of the form in", "The chosen slot", change(() => control.insert()));
-  bind("p", "pulls its filament out", "The chosen slot", change(pullOut));
-  bind("j", "jams it, or frees it", "The chosen slot", change(flipJam));
-  bind("u", "frees it", "The chosen slot", change(unjam));
-  bind("e", "extrudes what the form says", "The printer", change(() => control.extrude()));
-  bind("s", "stops the extruder", "The printer", change(stopExtruder));
-  bind("x", "cuts", "The printer", change(cut));
-  bind(" ", "pauses the clock, or goes on", "The clock", change(clock.flip), "space");
-  bind(".", "goes on by one step", "The clock", change(clock.forward));
+  for (const slot of ["a", "b", "c", "d"]) bindChange(slot, "chooses a slot", "Choosing", () => pick(store.box, slot.toUpperCase()));
+  bindChange("i", "puts the spool of the form in", "The chosen slot", () => control.insert());
+  bindChange("p", "pulls its filament out", "The chosen slot", pullOut);
+  bindChange("j", "jams it, or frees it", "The chosen slot", flipJam);
+  bindChange("u", "frees it", "The chosen slot", unjam);
+  bindChange("e", "extrudes what the form says", "The printer", () => control.extrude());
+  bindChange("s", "stops the extruder", "The printer", stopExtruder);
+  bindChange("x", "cuts", "The printer", cut);
+  bindChange(" ", "pauses the clock, or goes on", "The clock", clock.flip, "space");
+  bindChange(".", "goes on by one step", "The clock", clock.forward);
   bind("/", "to the filter", "The exchanges", () => { view("log"); log.focusFilter(); });
   bind("g", "to the list", "The exchanges", () => { view("log"); log.focusRows(); });
   bind("f", "follows the newest, or stands still", "The exchanges", log.toggleFollow);
-  bind("Escape", "closes the details", "The exchanges", log.close, "Esc");
+  bind("Escape", "closes the details", "The exchanges", log.close, { label: "Esc" });
   tell("↑ ↓", "in the list: the details of the next", "The exchanges");
   bind("t", "light, dark, as the system", "The page", () => theme(1));
   bind("?", "this list", "The page", showHelp);

@@ -19,8 +19,9 @@ export function field(name, ...children) {
   return h(single ? "label" : "div", { class: "field" }, h("span", {}, name), children.length === 1 ? first : row(...children));
 }
 
-export function button(name, click, { key, kind, title } = {}) {
-  return h("button", { type: "button", class: kind, title, on: { click } }, name, key && h("kbd", { "aria-hidden": "true" }, key));
+/** A button; `label` names it to whoever does not see what is beside it. */
+export function button(name, click, { key, kind, title, label } = {}) {
+  return h("button", { type: "button", class: kind, title, "aria-label": label, on: { click } }, name, key && h("kbd", { "aria-hidden": "true" }, key));
 }
 
 /** A number with its unit. */

@@ -1,8 +1,9 @@
 // The filament's way, drawn: inlets, hubs, tubes, buffer, toolhead. Every stretch of it is a line
 // whose length is given in mm, so that filament is drawn by its own lengths.
 
-import { svg, attr, text, style, num, colour } from "./dom.js";
+import { h, svg, attr, text, style, num, colour } from "./dom.js";
 import { store, bus, boxes, pick, readOnly } from "./store.js";
+import { isTold } from "./boxes.js";
 
 const place = document.getElementById("path");
 const TOP = 30;
@@ -31,16 +32,23 @@ export function draw() {
   const shape = JSON.stringify([width, boxes().map((box) => [box.box, box.geometry])]);
   if (drawing?.shape !== shape) {
     drawing = { shape, ...build(boxes()) };
-    place.replaceChildren(drawing.root);
+    place.replaceChildren(drawing.root, legend);
   }
   drawing.draw(state);
+  legend.hidden = isTold(state.toolhead) && boxes().every((box) => box.slots.every((slot) => isTold(slot.inlet) && isTold(slot.hub)));
 }
+
+/** What the sensors' looks mean: told where there is one that is not known from anywhere else. */
+const legend = h("p", { class: "legend" },
+  h("span", { data: { on: "true" } }, h("i"), "filament"),
+  h("span", {}, h("i"), "no filament"),
+  h("span", { data: { unknown: "true" } }, h("i", { "aria-hidden": "true" }, "?"), "not told yet: nobody has asked"));
 
 /** Where things are, from left to right. */
 function measures(count) {
   const narrow = width < 640;
-  // Many boxes are drawn closer together.
-  const [lane, gap] = count > 2 ? [16, 10] : [20, 16];
+  // Many boxes are drawn closer together; fingers need more room than pointers.
+  const [lane, gap] = count > 3 && !narrow ? [13, 8] : count > 2 ? [16, 10] : [20, 16];
   const left = narrow ? 40 : 62;
   const at = (part) => left + (width - left) * part;
   const height = TOP + count * 4 * lane + (count - 1) * gap + 14;
@@ -66,8 +74,10 @@ function build(list) {
   const tubes = svg("g");
   const filament = svg("g");
   const front = svg("g");
+  // Slots have their cards; of the toolhead nothing else tells.
+  const about = svg("desc");
   const root = svg("svg", { viewBox: `0 0 ${width} ${m.height}`, height: m.height, role: "img" },
-    svg("title", {}, "The filament's way from the inlets to the extruder"), back, tubes, filament, front);
+    svg("title", {}, "The filament's way from the inlets to the extruder"), about, back, tubes, filament, front);
   labels(back, m);
   const head = toolhead(back, front, m);
   const middle = buffer(back, front, m);
@@ -75,6 +85,7 @@ function build(list) {
   const draw = (state) => {
     const bend = middle.draw(state.buffer);
     head.draw(state);
+    text(about, `toolhead sensor: ${seen(state.toolhead)}`);
     units.forEach((one, n) => one.draw(state.boxes[n], state, bend));
   };
   return { root, draw };
@@ -222,8 +233,8 @@ function lane(layers, m, box, slot, y) {
     hub.draw(now.hub, now.forced?.includes("hub"), "hub sensor");
     attr(hit, "data-picked", !readOnly() && store.box === box.box && store.slot === now.slot ? "true" : null);
     const moves = now.moves ?? ((now.feeder ?? "stop") !== "stop" || ((unitNow.motor ?? "stop") !== "stop" && now.hub === true));
-    attr(tip, "display", last ? null : "none");
-    attr(mm, "display", last && moves && !m.narrow ? null : "none");
+    const at = now.jammed ? now.jam_at ?? Math.min(last?.[1] ?? 0, places.buffer) * 0.5 + places.hub * 0.5 : null;
+    // What is put in its place before it is shown does not fly there.
     if (last) {
       style(tip, "--fil", paint);
       attr(tip, "data-moves", moves ? "true" : null);
@@ -231,9 +242,10 @@ function lane(layers, m, box, slot, y) {
       put(mm, last[1]);
       text(mm, `${num(last[1], 0)} mm`);
     }
-    const at = now.jammed ? now.jam_at ?? Math.min(last?.[1] ?? 0, places.buffer) * 0.5 + places.hub * 0.5 : null;
-    attr(jam, "display", at === null ? "none" : null);
     if (at !== null) put(jam, at);
+    attr(tip, "display", last ? null : "none");
+    attr(mm, "display", last && moves && !m.narrow ? null : "none");
+    attr(jam, "display", at === null ? "none" : null);
   };
   return { draw };
 }
@@ -270,15 +282,23 @@ function dashes(stretch, pieces, paint, guess) {
 
 const round = (mm) => Math.round(mm * 10) / 10;
 
-/** A sensor: lit, dark, or told what to show. */
+const seen = (on) => (!isTold(on) ? "not told yet" : on ? "filament" : "no filament");
+
+/** A sensor: lit, dark, told what to show, or with a question mark where nothing was told of it. */
 function lamp(x, y, r) {
   const title = svg("title");
-  const root = svg("circle", { class: "sensor", cx: x, cy: y, r }, title);
+  const circle = svg("circle", { class: "sensor", cx: x, cy: y, r });
+  const mark = svg("text", { class: "mark", x, y: y + 3, display: "none" }, "?");
+  const root = svg("g", {}, title, circle, mark);
   const draw = (on, forced, name) => {
-    attr(root, "data-on", on === true ? "true" : null);
-    attr(root, "data-forced", forced ? "true" : null);
-    const sees = on === null || on === undefined ? "not told" : on ? "filament" : "no filament";
-    text(title, `${name}: ${sees}${forced ? " (whatever is there)" : ""}`);
+    const unknown = !isTold(on);
+    attr(circle, "data-on", on === true ? "true" : null);
+    attr(circle, "data-unknown", unknown ? "true" : null);
+    attr(circle, "data-forced", forced ? "true" : null);
+    // The question mark needs room.
+    attr(circle, "r", unknown ? Math.max(r, 5.5) : r);
+    attr(mark, "display", unknown ? null : "none");
+    text(title, `${name}: ${seen(on)}${forced ? " (whatever is there)" : ""}`);
   };
   return { root, draw };
 }
