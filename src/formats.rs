@@ -1,13 +1,14 @@
 //! The capture formats that this binary reads: the sniffer's, and the tracer's traces as one more.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read};
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
-use k485_sniffer::capture::{self, Format, Likelihood, Reading};
+use k485_sniffer::capture::{self, Format, Likelihood, Reading, Undetected};
 use k485_sniffer::format;
-use k485_trace::{EventReader, TraceReader, looks_like_trace};
+use k485_sniffer::format::compressed::Packing;
+use k485_trace::{EventReader, TraceReader, begins_with_event, looks_like_trace};
 
 use crate::input::printable;
 use crate::progress::Progress;
@@ -22,6 +23,20 @@ pub(crate) enum From {
     Raw,
     /// A dump of interceptty
     Interceptty,
+    /// A table of Saleae's Logic, a byte a line
+    Saleae,
+    /// The uart annotations of sigrok-cli or PulseView
+    Sigrok,
+    /// What `socat -x` tells
+    Socat,
+    /// The reads and writes of a program, from strace
+    Strace,
+    /// Other programs' JSON lines with a field of hex
+    Json,
+    /// A dump of Serial Port Monitor or Docklight
+    Monitor,
+    /// CSV with a column of hex frames, or a listing of Portmon
+    Table,
     /// A log: a span a line, in the manner of candump
     Log,
     /// k485's own JSON lines
@@ -43,7 +58,12 @@ impl Format for Trace {
     }
 
     fn detect(&self, head: &[u8]) -> Likelihood {
-        if looks_like_trace(head) { Likelihood::Sure } else { Likelihood::No }
+        match looks_like_trace(head) {
+            true if begins_with_event(head) => Likelihood::Sure,
+            // Other programs write JSON lines with a type too.
+            true => Likelihood::Maybe,
+            false => Likelihood::No,
+        }
     }
 
     fn read(&self, name: &str, input: Box<dyn BufRead + Send>) -> Reading {
@@ -57,6 +77,13 @@ impl From {
             From::Hex => &format::hex::Hex,
             From::Raw => &format::raw::Raw,
             From::Interceptty => &format::interceptty::Interceptty,
+            From::Saleae => &format::saleae::Saleae,
+            From::Sigrok => &format::sigrok::Sigrok,
+            From::Socat => &format::socat::Socat,
+            From::Strace => &format::strace::Strace,
+            From::Json => &format::json::Json,
+            From::Monitor => &format::monitor::Monitor,
+            From::Table => &format::table::Table,
             From::Log => &format::log::Log,
             From::Jsonl => &format::jsonl::Jsonl,
             From::Pcapng => &format::pcapng::Pcapng,
@@ -99,10 +126,25 @@ fn read(name: &str, input: Box<dyn Read + Send>, from: Option<From>) -> anyhow::
     if let Some(from) = from {
         let input = capture::unpacked(input).with_context(|| name.to_owned())?;
         let mut input = io::BufReader::new(input);
-        // Text has no NUL: a binary file would give a complaint a line, for gigabytes.
-        if from.is_text() && input.fill_buf().with_context(|| name.to_owned())?.contains(&0) {
-            bail!("{name}: is binary, not {} text (--from raw reads bytes)", from.format().name());
+        // What told that it is not packed comes first, and alone.
+        let mut head = Vec::new();
+        if from.is_text() {
+            let first = Packing::HEAD as u64;
+            input.by_ref().take(first).read_to_end(&mut head).with_context(|| name.to_owned())?;
+            head.extend(input.fill_buf().with_context(|| name.to_owned())?);
+            if capture::is_utf16(&head) {
+                return Err(Undetected::Utf16).with_context(|| name.to_owned());
+            }
+            // Text has no NUL: a binary file would give a complaint a line, for gigabytes.
+            if head.contains(&0) {
+                bail!(
+                    "{name}: is binary, not {} text (--from raw reads bytes)",
+                    from.format().name()
+                );
+            }
+            head.truncate(Packing::HEAD);
         }
+        let input = Cursor::new(head).chain(input);
         return Ok(from.format().read(name, Box::new(input)));
     }
     // Behind k485's own lines, which are JSON with a type too.

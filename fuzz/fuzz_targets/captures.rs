@@ -1,5 +1,5 @@
-//! The formats that keep spans (log, jsonl, pcapng), pcap, and what is packed in gzip or zstd:
-//! reading any file, and writing again what was read.
+//! The formats that keep spans (log, jsonl, pcapng), pcap, the texts of other tools, and what is
+//! packed in gzip or zstd: reading any file, and writing again what was read.
 //!
 //! Input: see [`k485_fuzz::RAW`]. Any other makes a capture, which is written in one of the
 //! formats, spoiled at some bytes and mostly packed or cut.
@@ -27,6 +27,9 @@ type Reading = Vec<std::result::Result<Record, Complaint>>;
 
 /// More than this is not unpacked: a few bytes of zeros, packed, would be all that is ever run.
 const UNPACKED: u64 = 1 << 16;
+
+/// The formats that are only read, a line at a time.
+const TOOLS: [&str; 7] = ["saleae", "sigrok", "socat", "strace", "json", "monitor", "table"];
 
 /// The records as items of a capture.
 fn items(records: Vec<Record>) -> Vec<Item> {
@@ -237,6 +240,13 @@ fuzz_target!(|input: &[u8]| {
     {
         let reading = read(format, &file);
         check(&reading, most);
+        check_written(&reading);
+    }
+    // The texts of other tools: a line may give a complaint of its own and one about what came
+    // before it.
+    for format in ALL.iter().filter(|format| TOOLS.contains(&format.name())) {
+        let reading = read(*format, &file);
+        check(&reading, 2 * lines + 2);
         check_written(&reading);
     }
     check_open(&file);

@@ -212,12 +212,20 @@ fn is_cut_character(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_none())
 }
 
-/// Whether a text's byte order mark and its zeros say UTF-16.
-fn is_utf16(bytes: &[u8]) -> bool {
+/// Whether a text's byte order mark and its zeros say UTF-16, or the zeros alone do: one beside
+/// every character of ASCII, and nothing else.
+#[must_use]
+pub fn is_utf16(bytes: &[u8]) -> bool {
     let high = match bytes {
         [0xff, 0xfe, rest @ ..] => rest.get(1..),
         [0xfe, 0xff, rest @ ..] => Some(rest),
-        _ => None,
+        _ => {
+            let (pairs, _) = bytes.as_chunks::<2>();
+            let is_ascii = |byte: u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
+            let is = |pair: &[u8; 2], low: usize| is_ascii(pair[low]) && pair[1 - low] == 0;
+            let all = |low| pairs.len() >= 3 && pairs.iter().all(|pair| is(pair, low));
+            return all(0) || all(1);
+        }
     };
     high.is_some_and(|high| {
         let high: Vec<_> = high.iter().step_by(2).collect();
@@ -268,6 +276,7 @@ mod tests {
         assert_eq!(name(b"{\"type\": \"call\", \"id\": 1}\n"), Err(Undetected::Text));
         assert_eq!(name(b"\n \n"), Err(Undetected::Text));
         assert_eq!(name(b"\xff\xfef\x007\x00 \x000\x00"), Err(Undetected::Utf16));
+        assert_eq!(name(b"f\x007\x00 \x000\x001\x00 \x000\x003\x00"), Err(Undetected::Utf16));
         // A text in an old encoding is no wire, although it is not UTF-8.
         let latin1 = b"Der Drucker h\xe4lt nicht an, und niemand wei\xdf, warum das so ist.\n";
         assert_eq!(name(latin1), Err(Undetected::Unknown));

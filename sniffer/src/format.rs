@@ -1,18 +1,29 @@
 //! The capture formats, one module each, reading and, where it makes sense, writing.
 
+mod by_line;
+mod cells;
+mod clock;
 pub mod compressed;
 pub mod hex;
 pub mod interceptty;
 mod joiner;
+pub mod json;
 pub mod jsonl;
 mod lines;
 pub mod log;
+pub mod monitor;
 mod note;
 pub mod pcap;
 pub mod pcapng;
 pub mod raw;
+pub mod saleae;
 mod seconds;
+mod sides;
+pub mod sigrok;
+pub mod socat;
 mod steps;
+pub mod strace;
+pub mod table;
 pub mod write;
 pub mod written;
 
@@ -25,6 +36,13 @@ pub const ALL: &[&dyn Format] = &[
     &jsonl::Jsonl,
     &log::Log,
     &interceptty::Interceptty,
+    &saleae::Saleae,
+    &sigrok::Sigrok,
+    &socat::Socat,
+    &strace::Strace,
+    &json::Json,
+    &monitor::Monitor,
+    &table::Table,
     &hex::Hex,
     &raw::Raw,
 ];

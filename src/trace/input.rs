@@ -5,9 +5,9 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use k485_sniffer::capture::Format as _;
-use k485_sniffer::capture::{self, Likelihood};
+use k485_sniffer::capture::{self, Format, Likelihood};
 use k485_sniffer::format::compressed::Packing;
+use k485_sniffer::format::json::Json;
 use k485_sniffer::format::jsonl::Jsonl;
 use k485_trace::files::{self, LateFile, Session};
 use k485_trace::{Event, EventReader, MergedEvents, looks_like_trace};
@@ -128,8 +128,9 @@ fn is_trace(path: &Path) -> bool {
     if file.take(HEAD).read_to_end(&mut head).is_err() || head.is_empty() {
         return true;
     }
-    // k485's own lines of captures are JSON with a type, too.
-    looks_like_trace(&head) && Jsonl.detect(&head) != Likelihood::Sure
+    // Lines of captures are JSON with a type, too: k485's own, and those of others.
+    let is_capture = |format: &dyn Format| format.detect(&head) == Likelihood::Sure;
+    looks_like_trace(&head) && !is_capture(&Jsonl) && !is_capture(&Json)
 }
 
 /// Opens one file; a packed one is unpacked.

@@ -44,5 +44,5 @@ pub use bus::BusRecords;
 pub use event::{Event, Kind, Site};
 pub use open::OpenCalls;
 pub use reader::{EventReader, MergedEvents, TraceReader};
-pub use sniff::looks_like_trace;
+pub use sniff::{begins_with_event, looks_like_trace};
 pub use tree::Tree;

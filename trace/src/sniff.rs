@@ -4,10 +4,22 @@
 /// begins a JSON object with the key `type`, whose value is a text. `head` may end anywhere.
 #[must_use]
 pub fn looks_like_trace(head: &[u8]) -> bool {
+    first_type(head).is_some()
+}
+
+/// Whether that first line is surely a trace's: its type is one that a tracer writes, and no other
+/// program's lines are known to have. Frames have other writers.
+#[must_use]
+pub fn begins_with_event(head: &[u8]) -> bool {
+    const EVENTS: [&[u8]; 8] =
+        [b"call", b"return", b"attr_read", b"connected", b"dropped", b"lost", b"yield", b"mark"];
+    first_type(head).and_then(json_text).is_some_and(|(kind, _)| EVENTS.contains(&kind))
+}
+
+/// What follows the opening quote of the type.
+fn first_type(head: &[u8]) -> Option<&[u8]> {
     let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
-    let Some(mut rest) = head.strip_prefix(b"{") else {
-        return false;
-    };
+    let mut rest = head.strip_prefix(b"{")?;
     rest = rest.split(|byte| *byte == b'\n').next().unwrap_or_default();
     // The line's own keys are at depth 1.
     let mut depth = 1_usize;
@@ -17,22 +29,20 @@ pub fn looks_like_trace(head: &[u8]) -> bool {
             b'{' | b'[' => depth += 1,
             b'}' | b']' => depth -= 1,
             b'"' => {
-                let Some((text, behind)) = json_text(after) else {
-                    return false;
-                };
+                let (text, behind) = json_text(after)?;
                 rest = behind;
                 let value = behind.trim_ascii_start().strip_prefix(b":");
                 if let Some(value) = value.filter(|_| depth == 1 && text == b"type") {
-                    return value.trim_ascii_start().starts_with(b"\"");
+                    return value.trim_ascii_start().strip_prefix(b"\"");
                 }
             }
             _ => {}
         }
         if depth == 0 {
-            return false;
+            return None;
         }
     }
-    false
+    None
 }
 
 /// A JSON text up to its closing quote, and what follows.
@@ -60,6 +70,9 @@ mod tests {
         ] {
             assert!(looks_like_trace(head), "{}", String::from_utf8_lossy(head));
         }
+        assert!(begins_with_event(br#"{"type": "call", "id": 1"#));
+        assert!(!begins_with_event(br#"{"type": "cal"#));
+        assert!(!begins_with_event(br#"{"type": "frame", "raw_hex": "f7"}"#));
         for head in [
             &b""[..],
             b"{",

@@ -94,6 +94,11 @@ impl Joiner {
         Ok(())
     }
 
+    /// Whether a frame of that bus and direction has begun and is not complete yet.
+    pub(super) fn is_open(&self, bus: &str, dir: Option<Direction>) -> bool {
+        self.buses.iter().any(|known| *known.name == *bus && known.framer.is_open(dir))
+    }
+
     /// Tells of the source's end, or of a place where something may be missing.
     pub(super) fn idle(&mut self, ready: &mut Ready) {
         self.buses.iter_mut().for_each(|bus| bus.idle(ready));
