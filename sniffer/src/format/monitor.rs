@@ -14,7 +14,8 @@
 //!
 //! The times are the machine's local ones, taken for UTC.
 //!
-//! Source: dumps of both programs that people published.
+//! Source: published dumps of Serial Port Monitor. Of Docklight none was found: its line is as a user
+//! of it wrote it down.
 
 use std::io::BufRead;
 

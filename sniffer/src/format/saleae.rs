@@ -13,7 +13,8 @@
 //! tells the direction instead. A byte's time is where it ends, or begins where no duration is
 //! told. A byte with an error is noise, and no frame goes on behind it.
 //!
-//! Source: the export code of Saleae's serial analyzer, and exports of both programs.
+//! Source: the export code of Saleae's serial analyzer, published exports; Logic 2's error column
+//! from memory.
 
 use std::borrow::Cow;
 use std::io::BufRead;
