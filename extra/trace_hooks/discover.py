@@ -39,31 +39,42 @@ def module_dict(name):
 
 
 def home(module_name, name, cls):
-    """How near a class is to a module that has it: 0 its own, 1 and 2 its own by all signs, None for another's."""
-    module = module_of(cls)
-    if module == module_name:
-        return 0 if name == type_name(cls) else 1
-    if module_dict(module).get(type_name(cls)) is cls:
-        return None
-    # A compiled module may have told its classes less than its whole name.
-    return 1 if module_name.endswith('.' + module) else 2
+    """How well a class goes by this name, as a tuple, the best first; None if it is of another module."""
+    module, own = module_of(cls), type_name(cls)
+    if module != module_name:
+        elsewhere = module_dict(module)
+        if elsewhere.get(own) is cls and elsewhere is not module_dict(module_name):
+            return None
+    # A compiled module may be there a second time, without its package; so its classes say that they are of that.
+    return 0 if module_name.endswith('.' + module) else 1 if module == module_name else 2, name != own
 
 
 def nearest(wanted, names, breathe=lambda: None):
     """Those of the names that a mistaken one may have meant, the likeliest first."""
-    def pairs(text):
-        return {text[at:at + 2] for at in range(len(text) - 1)}
     wanted = folded(wanted[:100])
-    mine = pairs(wanted)
+    mine = letters(wanted)
     found = []
     for name in sorted(names):
         other = folded(name)
-        theirs = pairs(other)
-        alike = 2 * len(mine & theirs) / (len(mine) + len(theirs) or 1)
-        if alike > 0.5 or len(wanted) > 2 and wanted in other:
+        theirs = letters(other)
+        common = sum(min(count, theirs.get(part, 0)) for part, count in mine.items())
+        alike = 2 * common / (sum(mine.values()) + sum(theirs.values()) or 1)
+        if len(wanted) > 2 and wanted in other:
+            alike = max(alike, 0.9)
+        if alike >= 0.5:
             found.append((-alike, name))
         breathe()
-    return [name for _alike, name in sorted(found)[:5]]
+    found.sort()
+    return [name for alike, name in found[:5] if alike < found[0][0] + 0.2]
+
+
+def letters(text):
+    """How often each letter, and each pair of them, is in a text."""
+    counts = {}
+    for at in range(len(text)):
+        for part in {text[at], text[at:at + 2]}:
+            counts[part] = counts.get(part, 0) + 1
+    return counts
 
 
 def perhaps(near):
