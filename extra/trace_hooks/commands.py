@@ -8,6 +8,7 @@ from .patch import Refused, denial, is_open, methods
 from .values import class_dict, is_a, mro, type_name
 
 LINES = 120  # of one answer
+LISTED = 400  # of one that lists what there is
 LONGEST = 1e9  # seconds
 CLOSED = 'it is of a built-in or compiled (cdef) type, which cannot be changed'
 
@@ -34,15 +35,15 @@ class Commands:
                 if not isinstance(error, (Refused, ValueError, self.hooks.printer.command_error)):
                     logging.exception("trace_hooks: %s", name)
                 answer = '%s: %s' % (name, error)
-            self.respond(gcmd, answer)
+            self.respond(gcmd, answer, LISTED if name in ('TRACE_DEBUG', 'TRACE_MODULE_INFO') else LINES)
             held.end()
         return run
 
     @staticmethod
-    def respond(gcmd, answer):
+    def respond(gcmd, answer, most):
         lines = answer if isinstance(answer, list) else [answer]
-        if len(lines) > LINES:
-            lines = lines[:LINES] + ['... and %d more' % (len(lines) - LINES)]
+        if len(lines) > most:
+            lines = lines[:most] + ['... and %d more' % (len(lines) - most)]
         try:
             gcmd.respond_info('\n'.join(lines))
         except Exception:
@@ -89,14 +90,14 @@ class Commands:
             lines.append('  %s: %s' % (name, type_name(type(obj))))
         lines.append('Classes of loaded modules (%d):' % len(hooks.discovery.classes))
         lines += ['  ' + name for name in hooks.discovery.classes]
-        lines.append('Any other object of the printer can be named, too.')
+        lines.append('Any other object of the printer can be named, too, and any class of a loaded module as module.Class.')
         return lines
 
     def cmd_TRACE_MODULE_INFO(self, gcmd):
         """List objects, or the methods of OBJECT"""
         hooks = self.hooks
         if gcmd.get('OBJECT', None) is None:
-            return ['Objects:'] + ['  ' + name for name in hooks.discovery.available()]
+            return ['Objects and classes:'] + ['  ' + name for name in hooks.discovery.available()]
         label, obj = self.named(gcmd)
         cls = obj if is_a(obj, type) else type(obj)
         traced = set(hooks.labels().get(label, ()))

@@ -16,12 +16,13 @@ class Labels(dict):
         self.of_kind = self._of_class if of_classes else self._of_object
 
     def _of_object(self, first):
-        return self._of_class(type(first))
+        return self._nearest(type(first))
 
-    def _of_class(self, cls):
-        """The number that the nearest class gives which has one, or None."""
-        if not is_a(cls, type):
-            return None
+    def _of_class(self, first):
+        return self._nearest(first) if is_a(first, type) else None
+
+    def _nearest(self, cls):
+        """The number of the nearest class that has one, or None."""
         find = self.kinds.get
         for base in mro(cls):
             number = find(id(base))
