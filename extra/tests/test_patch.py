@@ -153,10 +153,10 @@ def test_one_wrapper_a_function_labels_by_object(tracer):
     # The class is told as the object's own, not the one that defines the method.
     assert tracer.recorder.labels[2].cls == 'Child'
     # In any order, and the last one leaves nothing.
-    assert tracer.remove(two, '_private') is None and tracer.remove(one, '_private') is None
+    assert tracer.remove(site, two, 'two') is None and tracer.remove(site, one, 'one') is None
     three._private()
     assert [label for _, label, _ in told(tracer)] == ['three', 'three']
-    assert tracer.remove(three, '_private') is site
+    assert tracer.remove(site, three, 'three') is site
     assert base._private is site.raw and not sites()
 
 
@@ -171,25 +171,171 @@ def test_a_method_that_calls_its_parents_is_told_for_what_is_traced(tracer):
 def test_a_class_is_traced_for_objects_that_have_no_name(tracer):
     base, child = make()
     named, other = base(), child()
-    tracer.add_class(base, 'module.Base', '_private')
+    site, _ = tracer.add_class(base, 'module.Base', '_private')
     tracer.add(named, 'box', '_private')
     named._private(), other._private()
     assert [label for _, label, _ in told(tracer)] == ['box', 'box', 'module.Base', 'module.Base']
-    tracer.remove(base, '_private')
+    tracer.remove(site, base, 'module.Base')
     other._private()
     assert told(tracer) == []
 
 
-def test_functions_without_an_object_tell_who_asked_first_and_then_who_is_left(tracer):
-    base, _ = make()
-    one, two = base(), base()
-    tracer.add(one, 'one', 'static')
+def told_under(tracer, *calls):
+    """For each call the (object, class) that it is told under, or None."""
+    out = []
+    for call in calls:
+        call()
+        events = taken(tracer)
+        assert len(events) in (0, 2) and len({label for _, label in events}) == bool(events)
+        out.append((events[0][1].object, events[0][1].cls) if events else None)
+    return out
+
+
+def test_a_class_that_inherits_is_traced_for_its_own_objects_only(tracer):
+    base, child = make()
+    grown = type('Grown', (child,), {})
+    for name in ('_private', 'numbers', 'wait', 'size'):
+        tracer.add_class(child, 'module.Child', name)
+    assert len(sites()) == 4 and not any(name in child.__dict__ for name in ('_private', 'numbers'))
+
+    def calls(obj):
+        obj._private()
+        assert list(obj.numbers(0)) == [] and asyncio.run(obj.wait(1)) == 1 and obj.size == 7
+    calls(base())
+    assert told(tracer) == []
+    for cls in (child, grown):
+        calls(cls())
+        events = told(tracer)
+        assert {label for _, label, _ in events} == {'module.Child'} and len(events) > 8
+    # The nearest class counts, and an object's own name before all.
+    obj = grown()
+    tracer.add_class(base, 'module.Base', '_private')
+    tracer.add(obj, 'box', '_private')
+    assert told_under(tracer, base()._private, child()._private, grown()._private, obj._private) == [
+        ('module.Base', 'Base'), ('module.Child', 'Child'), ('module.Child', 'Child'), ('box', 'Grown')]
+
+
+def test_a_metaclass_is_traced_for_its_classes(tracer):
+    class Meta(type):
+        def plain(cls):
+            return cls
+
+        @classmethod
+        def own(mcs):
+            return mcs
+    made = Meta('Made', (), {})
+    tracer.add_class(Meta, 'module.Meta', 'plain')
+    tracer.add_class(Meta, 'module.Meta', 'own')
+    assert told_under(tracer, made.plain, Meta.own, made.own) == [('module.Meta', 'Meta')] * 3
+
+
+def test_a_class_method_is_told_for_the_class_that_it_is_called_on(tracer):
+    base, child = make()
+    one, two, three = base(), base(), child()
+    own = 'test_patch.%s'
+    sites_of = [tracer.add(obj, label, 'of_class')[0] for obj, label in ((three, 'three'),)]
+    # Of a class of which no object is traced nothing is told.
+    calls = (one.of_class, base.of_class, three.of_class, child.of_class, base().of_class)
+    assert told_under(tracer, *calls) == [None, None, ('three', 'Child'), ('three', 'Child'), None]
+    tracer.add(one, 'one', 'of_class')
+    assert told_under(tracer, *calls) == [('one', 'Base'), ('one', 'Base'), ('three', 'Child'), ('three', 'Child'),
+                                          ('one', 'Base')]
+    # It cannot tell two of one class from each other.
+    site, _ = tracer.add(two, 'two', 'of_class')
+    assert told_under(tracer, *calls)[:3] == [(own % 'Base', 'Base')] * 2 + [('three', 'Child')]
+    assert site is sites_of[0] and tracer.remove(site, one, 'one') is None
+    assert told_under(tracer, *calls)[:3] == [('two', 'Base')] * 2 + [('three', 'Child')]
+    # A class that was named tells its subclasses, too, and anonymous objects of them.
+    tracer.add_class(base, 'module.Base', 'of_class')
+    assert told_under(tracer, *calls)[:3] == [('module.Base', 'Base')] * 3
+    tracer.remove(site, base, 'module.Base')
+    tracer.remove(site, two, 'two')
+    assert told_under(tracer, *calls) == [None, None, ('three', 'Child'), ('three', 'Child'), None]
+    assert tracer.remove(site, three, 'three') is site and not sites()
+    # The object's own class says so, too, when it is called with something else.
+    tracer.add(three, 'three', 'of_class')
+    with pytest.raises(AttributeError):
+        base.__dict__['of_class'].__func__(5)
+    assert told(tracer) == []
+
+
+def test_a_static_method_is_told_under_its_only_object_or_its_class(tracer):
+    base, child = make()
+    one, two, three = base(), base(), child()
+    own = ('test_patch.Base', 'Base')
+
+    def under():
+        said = set(told_under(tracer, lambda: base.static(1, 2), lambda: one.static(1, two=2), lambda: child.static(1, 2)))
+        assert len(said) == 1, 'it cannot tell them apart'
+        return said.pop()
+    site, _ = tracer.add(one, 'one', 'static')
+    assert under() == ('one', 'Base')
+    tracer.add(one, 'alias', 'static')
+    assert under() == ('one', 'Base')
     tracer.add(two, 'two', 'static')
-    base.static(1, 2)
-    assert tracer.remove(one, 'static') is None
-    base.static(1, two=2)
-    assert [label for _, label, _ in told(tracer)] == ['one', 'one', 'two', 'two']
-    assert tracer.remove(two, 'static') is not None
+    assert under() == own
+    tracer.remove(site, one, 'one'), tracer.remove(site, one, 'alias')
+    assert under() == ('two', 'Base')
+    tracer.add(three, 'three', 'static')
+    assert under() == own
+    # Of an object of a subclass it is not.
+    assert tracer.remove(site, two, 'two') is None
+    assert under() == own
+    tracer.add_class(base, 'module.Base', 'static')
+    assert under() == own
+    assert tracer.remove(site, three, 'three') is None
+    assert under() == ('module.Base', 'Base')
+    assert tracer.remove(site, base, 'module.Base') is site and not sites()
+
+
+def test_an_object_of_two_names_is_told_under_the_first_that_is_traced(tracer):
+    base, _ = make()
+    obj = base()
+    site, fresh = tracer.add(obj, 'one', '_private')
+    assert fresh and tracer.add(obj, 'two', '_private') == (site, True) and tracer.add(obj, 'two', '_private') == (site, False)
+    assert told_under(tracer, obj._private) == [('one', 'Base')]
+    assert tracer.remove(site, obj, 'one') is None
+    assert told_under(tracer, obj._private) == [('two', 'Base')]
+    assert tracer.remove(site, obj, 'two') is site and not sites()
+
+
+def test_what_is_looked_at_is_not_run(tracer):
+    touched = []
+
+    class Foreign:
+        def __getattr__(self, name):
+            touched.append(name)
+            raise AttributeError(name)
+
+        def __eq__(self, other):
+            touched.append('eq')
+            return True
+
+        __hash__ = None
+
+    class Box:
+        thing = Foreign()
+
+        @staticmethod
+        def free():
+            return 1
+    obj = Box()
+    with pytest.raises(Refused, match='is no method but Foreign'):
+        tracer.add(obj, 'box', 'thing')
+
+    class Meta(type):
+        def __eq__(cls, other):
+            touched.append('eq')
+            return True
+
+        def __hash__(cls):
+            touched.append('hash')
+            return 1
+    odd = Meta('Odd', (Foreign,), {'free': staticmethod(lambda: 2), 'own': classmethod(lambda cls: 3)})()
+    for name in ('free', 'own'):
+        tracer.add(odd, 'odd', name)
+    assert odd.free() == 2 and odd.own() == 3 and len(told(tracer)) == 4
+    assert not touched
 
 
 def test_nobody_listening_means_no_event(tracer):
@@ -453,6 +599,12 @@ def test_a_second_instance_finds_what_the_first_left():
     third.add(obj, 'box', 'shared')
     assert base.__dict__['shared'].__wrapped__ is raw
     assert undo_all() == 1 and base.__dict__['shared'] is raw
+    size = base.__dict__['size']
+    first.add(obj, 'box', 'size')
+    sites().clear()
+    third.add(obj, 'box', 'size')
+    assert base.__dict__['size'].fget.__wrapped__ is size.fget
+    assert undo_all() == 1 and base.__dict__['size'] is size
 
 
 def test_somebody_elses_patch_on_top_stays_and_ours_lets_all_through(tracer):
@@ -465,6 +617,11 @@ def test_somebody_elses_patch_on_top_stays_and_ours_lets_all_through(tracer):
         return ours(self, number) + 100
     base.shared = theirs
     assert obj.shared(1) == 101 and len(told(tracer)) == 2
+    # Another object is traced: one wrapper on top of theirs, and the first is traced still.
+    other = base()
+    tracer.add(other, 'other', 'shared')
+    assert obj.shared(1) == 101 and other.shared(2) == 102
+    assert [label for _, label, _ in told(tracer)] == ['box', 'box', 'other', 'other']
     undo_all()
     assert base.shared is theirs and obj.shared(1) == 101 and told(tracer) == []
 

@@ -2,6 +2,8 @@
 
 import collections
 import enum
+import sys
+import types
 
 import pytest
 from trace_hooks import values
@@ -181,6 +183,43 @@ def test_a_gcode_commands_line_is_told():
     command._commandline = 'BOX_CUT T=1'
     assert snapshot(command)['_commandline'] == 'BOX_CUT T=1'
     assert snapshot(command)['_attrs'] == ['_commandline']
+
+
+class HostileModule(types.ModuleType):
+    def __getattribute__(self, name):
+        raise AssertionError('foreign attribute %s' % name)
+
+
+def test_attributes_are_read_where_python_keeps_them():
+    class Plain:
+        pass
+
+    class Slots:
+        __slots__ = ('one', 'two')
+
+    class Both(Slots):
+        __slots__ = ('three', '__dict__')
+
+    class Own(dict):
+        def items(self):
+            raise AssertionError
+
+    class Borrowed:
+        __dict__ = Plain.__dict__['__dict__']
+
+    plain, slots, both, own, module, lent = Plain(), Slots(), Both(), Plain(), HostileModule('m'), Borrowed()
+    plain.one = slots.two = both.three = both.four = 1
+    own.__dict__ = Own(one=1)
+    assert values.instance_dict(plain) == {'one': 1} and values.instance_dict(both) == {'four': 1}
+    assert values.instance_dict(slots) is None and values.instance_dict(own) is None and values.instance_dict(lent) is None
+    assert values.instance_dict(sys) is sys.__dict__
+    assert values.instance_dict(module)['__name__'] == 'm'
+    assert values.instance_dict(Plain) is None and values.instance_dict(int) is None and values.instance_dict(5) is None
+    assert values.attributes(slots) == [('two', 1)] and values.attributes(both) == [('four', 1), ('three', 1)]
+    assert snapshot(slots) == {'_type': 'Slots', '_id': id(slots), '_attrs': ['two']}
+    assert snapshot(both)['_attrs'] == ['four'] and '_attrs' not in snapshot(own)
+    types.ModuleType.__setattr__(module, 'answer', 42)
+    assert snapshot(module) == {'_type': 'HostileModule', '_id': id(module), '_attrs': ['answer']}
 
 
 def test_texts_of_exceptions():

@@ -10,7 +10,7 @@ import types
 
 from .patch import Refused, denial, is_open, module_of
 from .record import ATTR
-from .values import class_dict, instance_dict, is_a, mro, snapshot, type_name
+from .values import attributes, class_dict, is_a, mro, slots, snapshot, type_name
 
 MOST = 200  # objects of one recursive request
 DEPTH = 4
@@ -33,7 +33,7 @@ class AttrTracer:
     def __init__(self, recorder, roots):
         self.recorder = recorder
         self.roots = roots  # a predicate: may an object of this class be followed?
-        self.classes = {}
+        self.classes = {}  # id(class) -> Watched
 
     def refusal(self, cls):
         """Why attributes of this class's objects are not traced, or None."""
@@ -64,7 +64,7 @@ class AttrTracer:
                 found.append((label, type_name(type(current)), path))
             if not recursive or depth >= DEPTH:
                 continue
-            for name, value in list((instance_dict(current) or {}).items()):
+            for name, value in attributes(current):
                 breathe()
                 if type(name) is str and self._follows(type(obj), type(value)):
                     todo.append((value, path + '.' + name, depth + 1))
@@ -78,7 +78,7 @@ class AttrTracer:
 
     def _watch(self, obj, label, path):
         cls = type(obj)
-        watched = self.classes.get(cls)
+        watched = self.classes.get(id(cls))
         if watched is None:
             had = class_dict(cls).get('__getattribute__')
             watched = Watched(cls, had, None)
@@ -87,7 +87,7 @@ class AttrTracer:
                 type.__setattr__(cls, '__getattribute__', watched.new)
             except (TypeError, AttributeError) as error:
                 raise Refused('%s cannot be changed (%s)' % (type_name(cls), error)) from None
-            self.classes[cls] = watched
+            self.classes[id(cls)] = watched
         if id(obj) in watched.objects:
             return False
         number = self.recorder.label(label, type_name(cls), '')
@@ -119,18 +119,18 @@ class AttrTracer:
     def disable(self, label=None):
         """Watches the objects under a label (or all) no more; their paths."""
         gone = []
-        for cls, watched in list(self.classes.items()):
+        for watched in list(self.classes.values()):
             for key, (obj, number, path) in list(watched.objects.items()):
                 name = self.recorder.labels[number].object
                 if label is None or name == label:
                     del watched.objects[key]
-                    gone.append((name, type_name(cls), path))
+                    gone.append((name, type_name(watched.cls), path))
             if not watched.objects:
                 self._restore(watched)
         return gone
 
     def _restore(self, watched):
-        self.classes.pop(watched.cls, None)
+        self.classes.pop(id(watched.cls), None)
         if class_dict(watched.cls).get('__getattribute__') is not watched.new:
             return
         try:
@@ -144,12 +144,12 @@ class AttrTracer:
     def active(self):
         """[(label, class, path)] of what is watched."""
         out = []
-        for cls, watched in self.classes.items():
+        for watched in self.classes.values():
             for _obj, number, path in watched.objects.values():
-                out.append((self.recorder.labels[number].object, type_name(cls), path))
+                out.append((self.recorder.labels[number].object, type_name(watched.cls), path))
         return sorted(out)
 
 
 def instance_less(cls):
-    """Whether objects of the class keep no attributes."""
-    return all('__dict__' not in class_dict(base) for base in mro(cls))
+    """Whether objects of the class keep no attributes: they have neither a dict nor slots."""
+    return all('__dict__' not in class_dict(base) for base in mro(cls)) and not slots(cls)

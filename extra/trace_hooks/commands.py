@@ -2,12 +2,15 @@
 
 import logging
 
-from .discover import describe, macros
+from .discover import describe, macros, nearest, perhaps
 from .frames import is_serial
-from .patch import Refused, denial, methods
-from .values import is_a, type_name
+from .patch import Refused, denial, is_open, methods
+from .values import class_dict, is_a, mro, type_name
 
 LINES = 120  # of one answer
+LISTED = 400  # of one that lists what there is
+LONGEST = 1e9  # seconds
+CLOSED = 'it is of a built-in or compiled (cdef) type, which cannot be changed'
 
 
 class Commands:
@@ -32,15 +35,15 @@ class Commands:
                 if not isinstance(error, (Refused, ValueError, self.hooks.printer.command_error)):
                     logging.exception("trace_hooks: %s", name)
                 answer = '%s: %s' % (name, error)
-            self.respond(gcmd, answer)
+            self.respond(gcmd, answer, LISTED if name in ('TRACE_DEBUG', 'TRACE_MODULE_INFO') else LINES)
             held.end()
         return run
 
     @staticmethod
-    def respond(gcmd, answer):
+    def respond(gcmd, answer, most):
         lines = answer if isinstance(answer, list) else [answer]
-        if len(lines) > LINES:
-            lines = lines[:LINES] + ['... and %d more' % (len(lines) - LINES)]
+        if len(lines) > most:
+            lines = lines[:most] + ['... and %d more' % (len(lines) - most)]
         try:
             gcmd.respond_info('\n'.join(lines))
         except Exception:
@@ -55,8 +58,19 @@ class Commands:
             hooks.discovery.refresh(hooks.breather())
             found = hooks.discovery.find(name)
         if found is None:
-            raise ValueError(hooks.near(name))
+            near = hooks.discovery.near(name, hooks.breather())
+            raise ValueError('there is no object "%s"%s. TRACE_DEBUG lists them' % (name, perhaps(near)))
         return found
+
+    def wanted_method(self, label, cls, name):
+        """Raises Refused if the class cannot be traced, ValueError if it has nothing of this name."""
+        reason = denial(cls)
+        if reason:
+            raise Refused(reason)
+        if not any(name in class_dict(base) for base in mro(cls)):
+            near = nearest(name, methods(cls, private=True) + describe(cls)[0], self.hooks.breather())
+            raise ValueError('%s has no method "%s"%s. TRACE_MODULE_INFO OBJECT=%s lists them' % (
+                label, name, perhaps(near), label.replace(' ', '_')))
 
     def refusals(self, refused):
         if not refused:
@@ -76,14 +90,14 @@ class Commands:
             lines.append('  %s: %s' % (name, type_name(type(obj))))
         lines.append('Classes of loaded modules (%d):' % len(hooks.discovery.classes))
         lines += ['  ' + name for name in hooks.discovery.classes]
-        lines.append('Any other object of the printer can be named, too.')
+        lines.append('Any other object of the printer can be named, too, and any class of a loaded module as module.Class.')
         return lines
 
     def cmd_TRACE_MODULE_INFO(self, gcmd):
         """List objects, or the methods of OBJECT"""
         hooks = self.hooks
         if gcmd.get('OBJECT', None) is None:
-            return ['Objects:'] + ['  ' + name for name in hooks.discovery.available()]
+            return ['Objects and classes:'] + ['  ' + name for name in hooks.discovery.available()]
         label, obj = self.named(gcmd)
         cls = obj if is_a(obj, type) else type(obj)
         traced = set(hooks.labels().get(label, ()))
@@ -92,7 +106,7 @@ class Commands:
         lines = ['%s is a %s, methods (%d; * is traced):' % (label, type_name(cls), len(names))]
         lines += ['%s %s' % ('*' if name in traced else ' ', name) for name in names]
         if reason or not names:
-            lines.append(reason or 'None can be traced: it is of a built-in or compiled (cdef) type')
+            lines.append(reason or 'None can be traced' + ('' if is_open(cls) else ': ' + CLOSED))
         properties, _others = describe(cls)
         if properties:
             lines.append('Properties: ' + ', '.join(properties))
@@ -129,6 +143,7 @@ class Commands:
         """Trace one METHOD of OBJECT"""
         label, obj = self.named(gcmd)
         method = gcmd.get('METHOD')
+        self.wanted_method(label, obj if is_a(obj, type) else type(obj), method)
         fresh, refused = self.hooks.enable(label, obj, [method], True, self.hooks.breather())
         if refused:
             raise Refused(refused[0])
@@ -145,7 +160,12 @@ class Commands:
             label = self.named(gcmd)[0]
             keys = [key for key in hooks.traces if key[0] == label]
         if method is not None:
+            known = {key[1] for key in keys}
             keys = [key for key in keys if key[1] == method]
+            if not keys:
+                near = nearest(method, known, hooks.breather())
+                raise ValueError('no method "%s" of %s is traced%s. TRACE_LIST lists what is' % (
+                    method, label, perhaps(near)))
         count = hooks.disable(keys, hooks.breather())
         return 'Disabled %d traces of %s' % (count, label)
 
@@ -162,7 +182,8 @@ class Commands:
         fresh = counts[label]
         total = len(self.hooks.labels().get(label, ()))
         if not total and not refused:
-            return 'None of the methods of %s can be traced' % (label,)
+            return 'None of the methods of %s can be traced' % (label,) + (
+                '' if is_open(obj if is_a(obj, type) else type(obj)) else ': ' + CLOSED)
         self.hooks.event('deep_traces_enabled' if private else 'traces_enabled', total=fresh,
                          objects=['%s(%d)' % (label, fresh)])
         return ['Tracing %d methods of %s, %d of them new' % (total, label, fresh)] + self.refusals(refused)
@@ -197,7 +218,8 @@ class Commands:
                 ['  ... and %d more' % (len(known) - 20)] if len(known) > 20 else [])
         found = [macro for macro in known if macro.lower() == name.lower()]
         if not found:
-            raise ValueError('there is no macro "%s"' % (name,))
+            near = nearest(name, known, self.hooks.breather())
+            raise ValueError('there is no macro "%s"%s. TRACE_MACRO lists them' % (name, perhaps(near)))
         label, obj = self.hooks.discovery.find('gcode_macro ' + found[0])
         fresh, refused = self.hooks.enable(label, obj, ['cmd'], True, self.hooks.breather())
         if refused:
@@ -239,7 +261,17 @@ class Commands:
         """Methods that TRACE_ALL and its kind leave out: ADD, REMOVE, else list them"""
         hooks = self.hooks
         add, remove = gcmd.get('ADD', None), gcmd.get('REMOVE', None)
-        if add is not None:
+        if add is None and remove is None and gcmd.get('METHOD', None) is not None:
+            raise ValueError('ADD=%s makes it quiet, REMOVE=%s has it told; there is no METHOD here' % (
+                (gcmd.get('METHOD'),) * 2))
+        if remove is not None and remove not in hooks.quiet:
+            raise ValueError('"%s" is not quiet%s. TRACE_QUIET lists what is' % (
+                remove, perhaps(nearest(remove, hooks.quiet, hooks.breather()))))
+        if add is not None and add not in hooks.quiet:
+            known = hooks.method_names(hooks.breather())
+            if add not in known:
+                raise ValueError('no object has a method "%s"%s' % (
+                    add, perhaps(nearest(add, known, hooks.breather()))))
             hooks.quiet.add(add)
         if remove is not None:
             hooks.quiet.discard(remove)
@@ -284,7 +316,10 @@ class Commands:
     def cmd_TRACE_SAVE(self, gcmd):
         """Save the last events as NAME.jsonl in the folder of [trace_hooks]; SECONDS takes only those"""
         name = gcmd.get('NAME')
-        seconds = gcmd.get_float('SECONDS', None, above=0.)
+        seconds = gcmd.get_float('SECONDS', None)
+        if seconds is not None and not 0 < seconds <= LONGEST:
+            raise ValueError('SECONDS=%s is no length of time: write how many of the last seconds to save, as SECONDS=30, '
+                             'or leave it out to save all that is kept' % (gcmd.get('SECONDS'),))
         path, count = self.hooks.save(name, seconds, self.hooks.breather())
         return 'Saving %d events to %s' % (count, path)
 

@@ -5,7 +5,7 @@ Nothing of the host runs: objects are looked up in the printer's own table, attr
 
 import sys
 
-from .patch import denial, is_open, module_of
+from .patch import class_name, denial, is_open, module_of
 from .values import class_dict, instance_dict, is_a, mro, type_name
 
 # Objects of a K2 that are listed first where they are there.
@@ -33,6 +33,55 @@ def printer_objects(printer):
     return dict(printer.lookup_objects())
 
 
+def module_dict(name):
+    """What is in a loaded module, or an empty dict."""
+    return instance_dict(sys.modules.get(name)) or {}
+
+
+def home(module_name, name, cls):
+    """How well a class goes by this name, as a tuple, the best first; None if it is of another module."""
+    module, own = module_of(cls), type_name(cls)
+    if module != module_name:
+        elsewhere = module_dict(module)
+        if elsewhere.get(own) is cls and elsewhere is not module_dict(module_name):
+            return None
+    # A compiled module may be there a second time, without its package; so its classes say that they are of that.
+    return 0 if module_name.endswith('.' + module) else 1 if module == module_name else 2, name != own
+
+
+def nearest(wanted, names, breathe=lambda: None):
+    """Those of the names that a mistaken one may have meant, the likeliest first."""
+    wanted = folded(wanted[:100])
+    mine = letters(wanted)
+    found = []
+    for name in sorted(names):
+        other = folded(name)
+        theirs = letters(other)
+        common = sum(min(count, theirs.get(part, 0)) for part, count in mine.items())
+        alike = 2 * common / (sum(mine.values()) + sum(theirs.values()) or 1)
+        if len(wanted) > 2 and wanted in other:
+            alike = max(alike, 0.9)
+        if alike >= 0.5:
+            found.append((-alike, name))
+        breathe()
+    found.sort()
+    return [name for alike, name in found[:5] if alike < found[0][0] + 0.2]
+
+
+def letters(text):
+    """How often each letter, and each pair of them, is in a text."""
+    counts = {}
+    for at in range(len(text)):
+        for part in {text[at], text[at:at + 2]}:
+            counts[part] = counts.get(part, 0) + 1
+    return counts
+
+
+def perhaps(near):
+    """What an error says of near names."""
+    return '; perhaps ' + ', '.join(near) if near else ''
+
+
 class Discovery:
     """The objects and classes that can be traced, by name."""
 
@@ -40,7 +89,7 @@ class Discovery:
         self.printer = printer
         self.objects = {}  # name -> object; those that concern us
         self.classes = {}  # module.Class -> class
-        self.roots = set()  # modules whose classes concern us
+        self.class_names = {}  # id(class) -> its name in `classes`
 
     def refresh(self, breathe=lambda: None):
         """Looks again. `breathe` is called now and then."""
@@ -51,21 +100,29 @@ class Discovery:
                 found[name] = everything[name]
         for name, obj in list(everything.items()):
             breathe()
-            if name not in found and (concerns(name) or concerns(type_name(type(obj)))):
+            if type(name) is str and name not in found and (concerns(name) or concerns(type_name(type(obj)))):
                 if denial(type(obj)) is None:
                     found[name] = obj
         self.objects = found
-        classes = {}
-        for module_name, module in list(sys.modules.items()):
-            if module is None or not concerns(module_name) or 'trace_hooks' in module_name:
+        best = {}  # id(class) -> (how near, name, class): a class has one name, though other modules import it
+        for module_name in list(sys.modules):
+            if type(module_name) is not str or not concerns(module_name) or 'trace_hooks' in module_name:
                 continue
-            attrs = instance_dict(module) or {}
-            for name, cls in sorted((key, value) for key, value in list(attrs.items())
-                                    if is_a(value, type) and type(key) is str):
+            attrs = module_dict(module_name)
+            for name in sorted([key for key, value in list(attrs.items()) if type(key) is str and is_a(value, type)]):
                 breathe()
-                if denial(cls) is None and is_open(cls) and not name.startswith('_'):
-                    classes['%s.%s' % (module_name, name)] = cls
-        self.classes = classes
+                cls = attrs.get(name)
+                if not is_a(cls, type) or name.startswith('_') or denial(cls) is not None or not is_open(cls):
+                    continue
+                near = home(module_name, name, cls)
+                if near is not None and (id(cls) not in best or near < best[id(cls)][0]):
+                    best[id(cls)] = near, '%s.%s' % (module_name, name), cls
+        self.classes = {name: cls for _near, name, cls in best.values()}
+        self.class_names = {id(cls): name for name, cls in self.classes.items()}
+
+    def class_name(self, cls):
+        """A class's name: that of the list, or what the class says."""
+        return self.class_names.get(id(cls)) or class_name(cls)
 
     def available(self):
         """All names, objects before classes."""
@@ -82,14 +139,14 @@ class Discovery:
             for known, obj in list(table.items()):
                 if type(known) is str and folded(known) == wanted:
                     return known, obj
-        return None
+        module_name, _, own = name.rpartition('.')
+        cls = module_dict(module_name).get(own)
+        return (self.class_names.get(id(cls), name), cls) if is_a(cls, type) else None
 
-    def near(self, name):
+    def near(self, name, breathe=lambda: None):
         """Names that a mistaken one may have meant."""
-        wanted = folded(name)
         names = self.available() + [known for known in printer_objects(self.printer) if type(known) is str]
-        part = [known for known in dict.fromkeys(names) if wanted[:4] and wanted[:4] in folded(known)]
-        return part[:5]
+        return nearest(name, set(names), breathe)
 
     def follows(self, cls):
         """Whether attribute tracing may follow into an object of this class."""

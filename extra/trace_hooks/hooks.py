@@ -8,7 +8,7 @@ import time
 from . import VERSION, wire
 from .attrs import AttrTracer
 from .commands import Commands
-from .discover import Discovery, folded, printer_objects
+from .discover import Discovery, printer_objects
 from .frames import POLLING, SENDERS, Polling, is_serial
 from .patch import Patcher, Refused, methods, undo_all
 from .pump import Held, Pump
@@ -89,9 +89,9 @@ class TraceHooks:
         undo_all()  # what an instance before this one may have left
         self.recorder = process_recorder(options.queue)
         self.polling = Polling(options.polling, options.serial_polling)
-        self.patcher = Patcher(self.recorder, self.polling)
-        self.rebinder = Rebinder(self.printer)
         self.discovery = Discovery(self.printer)
+        self.patcher = Patcher(self.recorder, self.polling, self.discovery.class_name)
+        self.rebinder = Rebinder(self.printer)
         self.attrs = AttrTracer(self.recorder, self.discovery.follows)
         self.pump = Pump(self.recorder, options.ring)
         self.server = Server(self.reactor, self.pump, self.greeting, self.changed, options.token,
@@ -99,8 +99,8 @@ class TraceHooks:
         self.sink = None
         self.savers = []
         self.traces = {}  # (label, method) -> whether it was asked for by its name
-        self.active = {}  # (label, method) -> (object or class, class name, JSON); what is wrapped now
-        self.framed = {}  # (label, method) -> object; whose frames are told
+        self.active = {}  # (label, method) -> (object or class, class name, JSON, site); what is wrapped now
+        self.framed = {}  # (label, method) -> (object, site); whose frames are told
         self.quiet = set(options.quiet)
         self.verbose = set()
         self.greeted = None  # the long part of the greeting, as it was last
@@ -307,7 +307,7 @@ class TraceHooks:
             site, _fresh = self.patcher.add_class(obj, label, name)
         else:
             site, _fresh = self.patcher.add(obj, label, name)
-        self.active[(label, name)] = (obj, type_name(cls), wire.value_json([label, type_name(cls), name]))
+        self.active[(label, name)] = (obj, type_name(cls), wire.value_json([label, type_name(cls), name]), site)
         self.event('trace_enabled', object=label, **{'class': type_name(cls), 'method': name})
         return site
 
@@ -319,14 +319,14 @@ class TraceHooks:
                 self.traces.pop(key, None)
             entry = self.active.pop(key, None)
             if entry is not None:
-                obj, cls, _text = entry
+                obj, cls, _text, site = entry
                 count += 1
-                gone.append(self.patcher.remove(obj, key[1]))
+                gone.append(self.patcher.remove(site, obj, key[0]))
                 self.event('trace_disabled', object=key[0], **{'class': cls, 'method': key[1]})
             breathe()
         if not self.active:
-            for (label, name), obj in list(self.framed.items()):
-                gone.append(self.patcher.remove(obj, name, frames=True))
+            for obj, site in list(self.framed.values()):
+                gone.append(self.patcher.remove_frames(site, obj))
             self.framed.clear()
         self.rebinder.release([site for site in gone if site is not None], breathe)
         return count
@@ -343,7 +343,7 @@ class TraceHooks:
                         continue
                     try:
                         sites.append(self.patcher.add_frames(obj, label, name))
-                        self.framed[(label, name)] = obj
+                        self.framed[(label, name)] = (obj, sites[-1])
                     except Refused:
                         pass
                 breathe()
@@ -406,11 +406,14 @@ class TraceHooks:
         self.reactor.update_timer(self.timer, self.reactor.NOW)
         return path, count
 
-    def near(self, name):
-        """What to say about a name that is not there."""
-        near = self.discovery.near(folded(name))
-        return 'there is no object "%s"%s. TRACE_DEBUG lists them' % (
-            name, '; perhaps ' + ', '.join(near) if near else '')
+    def method_names(self, breathe):
+        """The names of the methods of everything that can be named here: a set."""
+        names = {method for _label, method in self.traces}
+        things = list(printer_objects(self.printer).values()) + list(self.discovery.classes.values())
+        for cls in {id(cls): cls for cls in (thing if is_a(thing, type) else type(thing) for thing in things)}.values():
+            names.update(methods(cls, private=True))
+            breathe()
+        return names
 
     def get_status(self, eventtime=None):
         return {'listening': self.server.sock is not None, 'clients': self.server.listeners(),

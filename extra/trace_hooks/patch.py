@@ -10,9 +10,9 @@ import types
 
 from . import wrappers
 from .frames import KEEPERS, SENDERS, Wire
-from .values import class_dict, is_a, mro, type_name
+from .labels import Labels, by_class, by_object, of_none
+from .values import HEAP_TYPE, class_dict, instance_dict, is_a, mro, type_name
 
-HEAP_TYPE = 1 << 9
 IMMUTABLE_TYPE = 1 << 8
 MARK = '__k485_trace__'
 # Where a later instance of this module, or another copy of it, finds what is patched.
@@ -27,6 +27,11 @@ _STDLIB = frozenset(getattr(sys, 'stdlib_module_names', ()))
 _STDLIB_DIR = os.path.dirname(os.__file__) + os.sep
 
 
+_UNDER = ((staticmethod, staticmethod.__dict__['__func__'].__get__),
+          (classmethod, classmethod.__dict__['__func__'].__get__),
+          (property, property.__dict__['fget'].__get__))
+
+
 class Refused(Exception):
     """Why something is not traced; the text is for people."""
 
@@ -35,6 +40,11 @@ def module_of(cls):
     """The name of the class's module, or '' if it tells none."""
     name = class_dict(cls).get('__module__')
     return name if type(name) is str else ''
+
+
+def class_name(cls):
+    """The name of a class that nobody has found: `module.Class`."""
+    return '.'.join(filter(None, (module_of(cls), type_name(cls))))
 
 
 def denial(cls):
@@ -47,7 +57,7 @@ def denial(cls):
     if module == '__main__' and type_name(cls) == 'Printer':
         return 'the Printer itself is not traced'
     if not _STDLIB:
-        path = getattr(sys.modules.get(module), '__file__', None)
+        path = (instance_dict(sys.modules.get(module)) or {}).get('__file__')
         if type(path) is str and path.startswith(_STDLIB_DIR) and 'site-packages' not in path:
             return 'module %s is not traced: it belongs to Python' % (module,)
     return None
@@ -68,10 +78,18 @@ def find(cls, name):
     raise Refused('%s has no method %s' % (type_name(cls), name))
 
 
+def under(raw):
+    """The function in a raw descriptor; of a property, the one that reads. A function is itself."""
+    for kind, func in _UNDER:
+        if is_a(raw, kind):
+            return func(raw)
+    return raw
+
+
 def is_method(raw):
     """Whether a raw descriptor is a method: a function of any make, static or class method."""
     if is_a(raw, (staticmethod, classmethod)):
-        return callable(raw.__func__)
+        return callable(under(raw))
     if is_a(raw, (type, property)):
         return False
     if is_a(raw, types.FunctionType):
@@ -108,24 +126,34 @@ class Site:
         self.recorder = recorder
         self.cls = cls
         self.name = name
+        self.key = (id(cls), name)  # a class may have a hash of its own
         self.raw = raw  # what was in the class
         self.new = None  # what is there now
-        self.names = names  # id(object) or None -> label
-        self.keep = {}  # id(object) -> (object, label): while it is here no other object can get its id
+        self.names = names  # a Labels, made of what is traced
+        # While they are in here no others can get their id.
+        self.traced = {}  # (id(object or class), label) -> (object or class, label's number)
+        self.framed = {}  # id(object) -> object
         self.wire = None
         self.func = None  # the function that was wrapped
         self.wrapper = None
 
-    def is_free(self):
-        """Whether its calls come without an object."""
-        return is_a(self.raw, (staticmethod, classmethod))
+    def relabel(self, of_class):
+        """Has calls told under the labels of what is traced now. `of_class` gives the number of a class's own."""
+        traced = list(self.traced.values())
+        if is_a(self.raw, staticmethod):
+            self.names.replace(*of_none(traced, self.cls, of_class))
+        elif is_a(self.raw, classmethod):
+            self.names.replace(*by_class(traced, of_class))
+        else:
+            self.names.replace(*by_object(traced))
 
     def undo(self):
         """Puts the original back. False if somebody else has put something else there since."""
-        self.names.clear()
+        self.names.replace({}, {})
         if self.wire is not None:
             self.wire.objects.clear()
-        self.keep.clear()
+        self.traced.clear()
+        self.framed.clear()
         if class_dict(self.cls).get(self.name) is not self.new:
             return False  # the wrapper that is under it has no names any more and lets all through
         type.__setattr__(self.cls, self.name, self.raw)
@@ -133,7 +161,7 @@ class Site:
 
 
 def sites():
-    """Every patched site in the process, whoever patched it: {(class, name): Site}."""
+    """Every patched site in the process, whoever patched it: {Site.key: Site}."""
     found = sys.__dict__.get(SITES)
     if found is None:
         found = sys.__dict__[SITES] = {}
@@ -157,19 +185,24 @@ def undo_all():
 class Patcher:
     """Patches methods for one recorder."""
 
-    def __init__(self, recorder, polling):
+    def __init__(self, recorder, polling, class_name=class_name):
         self.recorder = recorder
         self.polling = polling
+        self.class_name = class_name
 
     def site(self, cls, name):
         """The site of a method, patched if it is not yet. Raises Refused."""
         owner, raw = find(cls, name)
-        key = (owner, name)
+        key = (id(owner), name)
         known = sites().get(key)
+        kept = None
         if known is not None:
-            if raw is known.new and known.recorder is self.recorder:
-                return known
-            known.undo()  # of an instance that is gone
+            if known.recorder is self.recorder:
+                if raw is known.new:
+                    return known
+                # Somebody has patched over it: one wrapper on top, for all that is traced.
+                kept = dict(known.traced), dict(known.framed), dict(known.wire.objects) if known.wire else {}
+            known.undo()  # perhaps of an instance that is gone
             sites().pop(key)
             raw = class_dict(owner)[name]
         raw = self.bare(raw)
@@ -180,6 +213,11 @@ class Patcher:
         except (TypeError, AttributeError) as error:
             raise Refused('%s.%s: the class cannot be changed (%s)' % (type_name(owner), name, error)) from None
         sites()[key] = site
+        if kept is not None:
+            site.traced, site.framed = kept[:2]
+            if site.wire is not None:
+                site.wire.objects.update(kept[2])
+            self._relabel(site)
         return site
 
     def check(self, owner, name, raw):
@@ -197,14 +235,14 @@ class Patcher:
 
     def make(self, owner, name, raw):
         """The site with its wrapper; nothing is changed yet."""
-        names = {}
+        names = Labels(of_classes=is_a(raw, classmethod))
         site = Site(self.recorder, owner, name, raw, names)
         if is_a(raw, staticmethod):
-            site.func = raw.__func__
+            site.func = under(raw)
             site.wrapper = wrappers.free(site.func, names, self.recorder)
             site.new = staticmethod(site.wrapper)
         elif is_a(raw, classmethod):
-            site.func = raw.__func__
+            site.func = under(raw)
             site.wrapper = self.wrapped(site.func, names)
             site.new = classmethod(site.wrapper)
         elif is_a(raw, property):
@@ -232,66 +270,64 @@ class Patcher:
     def bare(raw):
         """The raw descriptor without wrappers that another copy of this module may have left."""
         for _ in range(8):
-            func = getattr(raw, '__func__', raw)
-            site = getattr(func, '__dict__', {}).get(MARK) if hasattr(func, '__dict__') else None
+            func = under(raw)
+            site = (instance_dict(func) or {}).get(MARK) if type(func) is types.FunctionType else None
             if site is None:
                 break
             raw = site.raw
         return raw
 
-    # Objects
+    # Objects and classes
 
     def add(self, obj, label_object, name):
-        """Traces one object's method under a label. The site, and whether it is new for the object."""
-        site = self.site(type(obj), name)
-        number = self.recorder.label(label_object, type_name(type(obj)), name)
-        fresh = id(obj) not in site.keep or (id(obj) not in site.names and not site.is_free())
-        site.keep[id(obj)] = (obj, number)
-        # A function without an object tells the first label that asked for it.
-        site.names.setdefault(None if site.is_free() else id(obj), number)
-        return site, fresh
+        """Traces one object's method under a label. The site, and whether that is new."""
+        return self._add(self.site(type(obj), name), obj, type(obj), label_object)
 
     def add_class(self, cls, label_object, name):
         """Traces a method for every object of a class that has no label of its own."""
-        site = self.site(cls, name)
-        number = self.recorder.label(label_object, type_name(cls), name)
-        fresh = id(cls) not in site.keep
-        site.keep[id(cls)] = (cls, number)
-        site.names.setdefault(None, number)
+        return self._add(self.site(cls, name), cls, cls, label_object)
+
+    def _add(self, site, thing, cls, label_object):
+        key = (id(thing), label_object)
+        fresh = key not in site.traced
+        if fresh:
+            site.traced[key] = (thing, self.recorder.label(label_object, type_name(cls), site.name))
+            self._relabel(site)
         return site, fresh
+
+    def _relabel(self, site):
+        site.relabel(lambda cls: self.recorder.label(self.class_name(cls), type_name(cls), site.name))
 
     def add_frames(self, obj, label_object, name):
         """Tells the frames that an object sends, and not its calls."""
         site = self.site(type(obj), name)
         if site.wire is None:
             raise Refused('%s sends no frames' % (name,))
-        number = self.recorder.label(label_object, type_name(type(obj)), name)
-        site.keep.setdefault(id(obj), (obj, number))
-        site.wire.objects[id(obj)] = number
+        site.framed[id(obj)] = obj
+        site.wire.objects[id(obj)] = self.recorder.label(label_object, type_name(type(obj)), name)
         return site
 
-    def remove(self, obj, name, frames=False):
-        """Traces an object's (or a class's) method no more, or tells its frames no more.
+    def remove(self, site, thing, label_object):
+        """Traces an object's or a class's method under this label no more.
 
         When nobody is left the class is as it was, and the result is the site that was there; else None.
         """
-        owner, _raw = find(obj if is_a(obj, type) else type(obj), name)
-        site = sites().get((owner, name))
-        if site is None:
-            return None
-        if frames:
-            if site.wire is not None:
-                site.wire.objects.pop(id(obj), None)
-        elif is_a(obj, type) or site.is_free():
-            site.keep.pop(id(obj), None)
-            site.names.pop(None, None)
-            for other, number in site.keep.values():
-                if is_a(other, type) or site.is_free():
-                    site.names.setdefault(None, number)
-        else:
-            site.names.pop(id(obj), None)
-        if site.names or (site.wire is not None and site.wire.objects):
+        site = sites().get(site.key, site)
+        site.traced.pop((id(thing), label_object), None)
+        return self._left(site)
+
+    def remove_frames(self, site, obj):
+        """Tells the frames of an object no more. The result is that of `remove`."""
+        site = sites().get(site.key, site)
+        site.framed.pop(id(obj), None)
+        if site.wire is not None:
+            site.wire.objects.pop(id(obj), None)
+        return self._left(site)
+
+    def _left(self, site):
+        if site.traced or site.framed:
+            self._relabel(site)
             return None
         site.undo()
-        sites().pop((owner, name), None)
+        sites().pop(site.key, None)
         return site

@@ -33,8 +33,11 @@ ATOMS = frozenset((type(None), bool))
 _type_name = type.__dict__['__name__'].__get__
 _type_mro = type.__dict__['__mro__'].__get__
 _type_dict = type.__dict__['__dict__'].__get__
+_type_flags = type.__dict__['__flags__'].__get__
 _args_of = BaseException.__dict__['args'].__get__
 _view = memoryview
+_Member = types.MemberDescriptorType
+HEAP_TYPE = 1 << 9  # of a class's flags: not one that is built in
 
 
 def type_name(cls):
@@ -58,15 +61,38 @@ def is_a(value, cls):
 
 
 def instance_dict(obj):
-    """The object's attributes, or None where it keeps none or its class says what `__dict__` is."""
+    """An object's or a module's attributes, or None where it keeps none or its class says what `__dict__` is."""
     for base in _type_mro(type(obj)):
         found = _type_dict(base).get('__dict__')
         if found is not None:
-            if type(found) is not types.GetSetDescriptorType:
+            # Python's own are a getset, and a member for modules. One of another class would not do for this object.
+            if type(found) not in (types.GetSetDescriptorType, _Member) or found.__objclass__ is not base:
                 return None
             attrs = found.__get__(obj)
-            return attrs if is_a(attrs, dict) else None
+            # A dict of the program's own kind would run its code when it is read.
+            return attrs if type(attrs) is dict else None
     return None
+
+
+def slots(cls):
+    """The members that `__slots__` made of the class and its bases: [(name, descriptor)]."""
+    found = []
+    for base in _type_mro(cls):
+        if _type_flags(base) & HEAP_TYPE:
+            found += [(name, raw) for name, raw in list(_type_dict(base).items())
+                      if type(raw) is _Member and type(name) is str and raw.__objclass__ is base]
+    return found
+
+
+def attributes(obj):
+    """What an object holds in its dict and its slots: [(name, value)]."""
+    found = list((instance_dict(obj) or {}).items())
+    for name, member in slots(type(obj)):
+        try:
+            found.append((name, member.__get__(obj)))
+        except AttributeError:
+            pass  # not set
+    return found
 
 
 class _Snapshot:
@@ -264,11 +290,13 @@ class _Snapshot:
             mark['_text'] = exception_text(v)
             return mark
         attrs = instance_dict(v)
+        if attrs is None:
+            attrs = dict(attributes(v))
         if attrs:
             names = []
             try:
                 for name in attrs:
-                    if type(name) is str:
+                    if type(name) is str and not name.startswith('__'):
                         names.append(clean(name[:TEXT]))
                     if len(names) >= ATTRS:
                         break

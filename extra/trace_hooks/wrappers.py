@@ -3,8 +3,8 @@
 All wrappers begin with the gate: while nobody listens a call costs one truth test and the way through. A wrapper never
 changes what the program sees: arguments, result and exception pass as they are.
 
-A call is told only for the objects that are traced: `names` maps an object's id() to its label's number, and None to
-that of all others, if those are traced, too. A function without an object (a static or class method) has None alone.
+A call is told only for what is traced: `names` (see labels.py) gives the label's number for the call's first argument, the
+object, or the class of a class method.
 """
 
 import collections
@@ -89,6 +89,7 @@ def function(func, names, recorder, wire=None):
 def _function(func, names, recorder, clock=time.monotonic_ns):
     live, queue, room, next_id, lose = recorder.live, recorder.queue, recorder.room, recorder.next_id, recorder.lose
     put, name_of, (current, missing) = queue.append, names.get, recorder.strands()
+    kinds, of_kind = names.kinds, names.of_kind
     compiled = is_compiled(func)
 
     # Without a parameter for the object: taking it off and putting it on again doubles the cost of the way through.
@@ -97,9 +98,10 @@ def _function(func, names, recorder, clock=time.monotonic_ns):
             return func(*args, **kw) if kw else func(*args)
         label = name_of(id(args[0]))
         if label is None:
-            label = name_of(None)
+            if kinds:
+                label = of_kind(args[0])
             if label is None:
-                return func(*args, **kw)
+                return func(*args, **kw) if kw else func(*args)
         if len(queue) >= room[0]:
             lose()
             return func(*args, **kw)
@@ -150,7 +152,7 @@ def _function(func, names, recorder, clock=time.monotonic_ns):
 
 
 def free(func, names, recorder):
-    """The wrapper of a function that has no object: a static method's."""
+    """The wrapper of a function that has neither object nor class: a static method's."""
     kind = kind_of(func)
     live = recorder.live
 
@@ -248,7 +250,7 @@ def _opened(self, names, recorder, args, kw):
         return None
     label = names.get(id(self))
     if label is None:
-        label = names.get(None)
+        label = names.of_kind(self)
         if label is None:
             return None
     if len(recorder.queue) >= recorder.room[0]:

@@ -10,13 +10,14 @@ macro_rules! files {
 }
 
 /// The files by name. A test holds it equal to the folder.
-pub(super) static FILES: [(&str, &str); 15] = files! {
+pub(super) static FILES: [(&str, &str); 16] = files! {
     "__init__.py"
     "attrs.py"
     "commands.py"
     "discover.py"
     "frames.py"
     "hooks.py"
+    "labels.py"
     "patch.py"
     "pump.py"
     "rebind.py"

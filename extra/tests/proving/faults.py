@@ -227,6 +227,10 @@ def bound_before(host):
     for method in ('cmd_MOTOR_MOVE', 'on_moved', 'cmd_MOTOR_SET', 'on_tick', 'on_pipe'):
         client.until_call(method, patience=5)
         assert {e['object'] for e in client.of(method)} == {'motor_left'}
+    assert host.api.ask('motor/turn', {'by': 5}) == {'by': 5}
+    assert host.api.ask('motor/stop', {'motor': 'left'}) == {'stopped': 'left'}
+    for method in ('on_web', 'on_mux'):
+        client.until_call(method, patience=5)
     assert host.prove(do='due')['value'] == 'due'
     client.until_call('on_due', patience=5)
     moved = host.prove(do='read', object='motor_left', attr='moved_by')['value']
@@ -241,6 +245,8 @@ def bound_before(host):
     client.forget()
     host.gcode('MOTOR_MOVE BY=4')
     host.prove(do='pipe')
+    host.api.ask('motor/turn', {'by': 5})
+    host.api.ask('motor/stop', {'motor': 'left'})
     settled(host, client, 'echo', on='motor_left')
     assert set(calls(client.events)) == {('motor_left', 'echo')}, calls(client.events)
     assert host.prove(do='read', object='motor_left', attr='moved_by')['value'] == [3, 1, 4]

@@ -83,6 +83,32 @@ def test_enable_list_disable(host):
     assert 'motor_left' not in host.text('TRACE_LIST')
 
 
+def test_what_is_mistyped_is_said_with_near_names(host):
+    for command, words in (('TRACE_ENABLE OBJECT=motor_left METHOD=outher', 'motor_left has no method "outher"; perhaps outer'),
+                           ('TRACE_ENABLE OBJECT=motor_lefd METHOD=add', 'no object "motor_lefd"; perhaps motor_left'),
+                           ('TRACE_DISABLE OBJECT=motor_left METHOD=add', 'no method "add" of motor_left is traced'),
+                           ('TRACE_QUIET ADD=outre_wait', 'no object has a method "outre_wait"; perhaps outer_wait'),
+                           ('TRACE_QUIET REMOVE=get_statu', '"get_statu" is not quiet; perhaps get_status'),
+                           ('TRACE_SAVE NAME=c SECONDS=nan', 'SECONDS=nan is no length of time'),
+                           ('TRACE_SAVE NAME=c SECONDS=inf', 'SECONDS=inf is no length of time'),
+                           ('TRACE_SAVE NAME=c SECONDS=1e300', 'SECONDS=1e300 is no length of time')):
+        said = host.text(command)
+        assert words in said, said
+    host.gcode('TRACE_ENABLE OBJECT=motor_left METHOD=outer')
+    assert 'perhaps outer' in host.text('TRACE_DISABLE OBJECT=motor_left METHOD=otuer')
+    assert 'perhaps outer' in host.text('TRACE_DISABLE OBJECT=* METHOD=outr')
+    assert active(host) == [('motor_left', 'outer')]
+
+
+def test_any_object_of_the_printer_can_be_named(host):
+    """Also one that is not listed."""
+    assert 'lever' not in host.gcode('TRACE_MODULE_INFO')
+    assert 'Tracing 1 methods of lever' in host.text('TRACE_ALL OBJECT=Lever')
+    client = stream(host)
+    host.call('pull', 2, on='lever')
+    assert client.until_call('pull')[0]['object'] == 'lever'
+
+
 def test_all_is_public_and_deep_is_all_but_dunder(host):
     host.gcode('TRACE_ALL OBJECT=motor_left')
     public = {method for name, method in active(host)}

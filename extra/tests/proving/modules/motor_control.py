@@ -195,6 +195,12 @@ class Motor:
     def on_pipe(self, eventtime):
         os.read(self.pipe[0], 1)
 
+    def on_web(self, request):
+        request.send({'by': request.get_int('by')})
+
+    def on_mux(self, request):
+        request.send({'stopped': 'left'})
+
     def on_due(self, eventtime):
         return 'due'
 
@@ -210,6 +216,42 @@ class GearedMotor(Motor):
 
     def add(self, a, b=0):
         return super().add(a, b) * 2
+
+
+class MotorHelper:
+    """Of the module alone: none is an object of the printer's."""
+
+    __slots__ = ('name',)
+
+    def __init__(self, name):
+        self.name = name
+
+    def turn(self, by):
+        return by
+
+    @classmethod
+    def sort(cls):
+        return cls.__name__
+
+    @staticmethod
+    def half(by):
+        return by / 2
+
+
+class GearedHelper(MotorHelper):
+    """Has one of its own and inherits the rest."""
+
+    __slots__ = ()
+
+    def turn(self, by):
+        return by * 2
+
+
+class Lever:
+    """Neither its name nor that of its class says what it is for."""
+
+    def pull(self, by):
+        return by
 
 
 class Slotted:
@@ -236,13 +278,17 @@ class MotorControl(Motor):
         self.right = Motor(printer, 'right')
         self.geared = GearedMotor(printer, 'geared')
         for name, obj in (('motor_left', self.left), ('motor_right', self.right),
-                          ('motor geared', self.geared), ('motor_slotted', Slotted()),
+                          ('motor geared', self.geared), ('motor_slotted', Slotted()), ('lever', Lever()),
                           ('motor_table', {'a': 1}), ('motor_lock', threading.Lock())):
             printer.add_object(name, obj)
         left = self.left
         left.pipe = os.pipe()
         left.handle = self.reactor.register_fd(left.pipe[0], left.on_pipe)
         left.timer = self.reactor.register_timer(left.on_tick, self.reactor.NOW)
+        self.helpers = [MotorHelper('one'), MotorHelper('two'), GearedHelper('three')]
+        webhooks = printer.lookup_object('webhooks')
+        webhooks.register_endpoint('motor/turn', left.on_web)
+        webhooks.register_mux_endpoint('motor/stop', 'motor', 'left', left.on_mux)
         self.due = None
         self.gcode.register_command('MOTOR_MOVE', left.cmd_MOTOR_MOVE, desc="moves")
         self.gcode.register_mux_command('MOTOR_SET', 'MOTOR', 'left', left.cmd_MOTOR_SET)
@@ -342,6 +388,10 @@ class MotorControl(Motor):
             nested[1]['a'].clear()
             return {'value': count}
         return {'value': self.left.drain(items)}
+
+    def _do_help(self, gcmd):
+        """What each helper and their classes do."""
+        return {'value': [[helper.turn(3), helper.sort(), helper.half(4)] for helper in self.helpers]}
 
     def _do_touched(self, gcmd):
         touched, Foreign.touched = Foreign.touched, []
