@@ -41,20 +41,26 @@ use std::io::{BufRead, Cursor};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use k485_proto::deframer::{Span, spans};
 use k485_proto::frame::{Frame, HEAD};
-use k485_proto::record::{Complaint, Origin, Record, Time, Verdict};
+use k485_proto::record::{Complaint, Direction, Origin, Record, Time, Verdict};
 
 use crate::capture::{Format, HEAD_SIZE, Likelihood, Reading, broken_off, skipped};
-use crate::format::lines::{BYTE_ORDER_MARK, Line, Lines, Next, complete_lines};
+use crate::format::lines::{BYTE_ORDER_MARK, Kept, Line, Lines, Next, complete_lines};
 use crate::format::steps::{Ready, Source, Steps};
 use crate::framer::{Chunk, Framer, Place};
+use clock::{Days, Stamp};
+use dump::{Dump, DumpLine};
 use spelling::Parsed;
+use talk::{Piece, Talk};
+use ways::{Way, Ways, has_frame};
 
 pub use write::Writer;
 
+mod clock;
 mod dump;
 mod spelling;
+mod talk;
+mod ways;
 mod write;
 
 /// The time between two lines, in nanoseconds, behind which a frame that is not complete gets no
@@ -80,15 +86,20 @@ impl Format for Hex {
         let head = uncut(head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head));
         let (mut text, mut ready) = (Text::new(""), Ready::new());
         let (mut good, mut begun, mut bad, mut comments) = (0, 0, 0, 0);
-        for line in complete_lines(head) {
+        // Lines with whole frames, and how many of them are so only among words.
+        let (mut framed, mut talked) = (0, 0);
+        let mut lines = complete_lines(head).peekable();
+        while let Some(line) = lines.next() {
             let known = ready.len();
             let whole = Line { number: 0, offset: 0, before: 0, is_piece: false, text: line };
-            let outcome = text.line(whole, &mut ready);
+            let outcome = text.line(whole, lines.peek().copied(), &mut ready);
             // The head may have cut the only line there is inside a string.
             let is_cut = outcome.error_end == Some(head.len()) && line.len() == head.len();
             // A line that says in words what its frame is may be complained about, but is hex.
             if ready.range(known..).any(is_whole_frame) {
                 good += 1;
+                framed += 1;
+                talked += usize::from(outcome.is_talk);
             } else if outcome.error_end.is_some() && !is_cut {
                 // A broken line that begins as a frame does is still hex that somebody wrote.
                 match begins_a_frame(line) {
@@ -106,8 +117,10 @@ impl Format for Hex {
             (0, 0) if comments > 0 && is_full => Likelihood::Maybe,
             (0, 0) if begun > 0 => Likelihood::Maybe,
             (0, _) => Likelihood::No,
-            _ if bad * 4 <= good && ready.iter().any(is_whole_frame) => Likelihood::Sure,
+            _ if bad * 4 <= good && framed > talked => Likelihood::Sure,
             _ if bad * 4 <= good => Likelihood::Maybe,
+            // A log that tells more than frames; not a page that shows one.
+            _ if framed > 1 && bad <= framed * 4 => Likelihood::Maybe,
             _ => Likelihood::No,
         }
     }
@@ -116,6 +129,7 @@ impl Format for Hex {
         Box::new(Steps::new(Reader {
             lines: Lines::new(input, LINE_LIMIT, cut),
             text: Text::new(name),
+            kept: None,
         }))
     }
 }
@@ -170,13 +184,27 @@ fn is_whole_frame(item: &Result<Record, Complaint>) -> bool {
 struct Reader {
     lines: Lines,
     text: Text,
+    /// A line that only the next one tells how to read.
+    kept: Option<Kept>,
 }
 
 impl Source for Reader {
     fn step(&mut self, ready: &mut Ready) -> ControlFlow<()> {
-        match self.lines.next() {
+        let next = self.lines.next();
+        if let Some(kept) = self.kept.take() {
+            let behind = match &next {
+                Ok(Next::Line(line)) if !line.is_piece => Some(line.text),
+                _ => None,
+            };
+            self.text.line(kept.line(), behind, ready);
+        }
+        match next {
             Ok(Next::Line(line)) => {
-                self.text.line(line, ready);
+                if self.text.needs_next(&line) {
+                    self.kept = Some(line.into());
+                } else {
+                    self.text.line(line, None, ready);
+                }
                 return ControlFlow::Continue(());
             }
             Ok(Next::TooLong { number }) => {
@@ -200,16 +228,28 @@ struct Text {
     name: String,
     bus: Arc<str>,
     framer: Framer,
-    /// The time of the last line with bytes in it.
-    last: Option<Time>,
+    /// The time of the last line with bytes in it, and how much later it may have been.
+    last: Option<(Time, i64)>,
+    /// The time of a line that has nothing else, for the dump behind it.
+    heading: Option<When>,
     /// Where the dump goes on whose line the last one was.
-    dump: Option<u64>,
+    dump: Option<Dump>,
+    days: Days,
+    ways: Ways,
+    /// How the direction was told of what was sent last, and of what was received.
+    told: [Option<Way>; 2],
 }
 
+/// A time, and how much later it may have been, in nanoseconds.
+type When = (Time, i64);
+
 /// What a line was.
+#[derive(Default)]
 struct Outcome {
     bytes: usize,
     is_comment: bool,
+    /// Whether its bytes were found among words.
+    is_talk: bool,
     /// Where in the line the thing that cannot be read ends.
     error_end: Option<usize>,
 }
@@ -217,82 +257,238 @@ struct Outcome {
 impl Text {
     fn new(name: &str) -> Self {
         let bus: Arc<str> = "".into();
-        let framer = Framer::new(bus.clone());
-        Text { name: name.to_owned(), bus, framer, last: None, dump: None }
+        Text {
+            name: name.to_owned(),
+            framer: Framer::new(bus.clone()),
+            bus,
+            last: None,
+            heading: None,
+            dump: None,
+            days: Days::default(),
+            ways: Ways::default(),
+            told: [None; 2],
+        }
     }
 
-    fn line(&mut self, line: Line<'_>, ready: &mut Ready) -> Outcome {
-        let dump_line = if line.is_piece { None } else { dump::parse(line.text) };
-        let parsed = if let Some(dump_line) = &dump_line {
-            if self.dump.is_some_and(|expected| expected != dump_line.offset) {
-                self.idle(ready);
-            }
-            spelling::parse_bytes(line.text, dump_line.bytes.clone())
-        } else if self.dump.is_some_and(|end| dump::is_end(line.text, end)) {
-            Parsed::default()
-        } else if self.dump.is_some() && line.text.trim_ascii() == b"*" {
-            dump::squeezed(line.text)
-        } else {
-            spelling::parse(line.text, line.before == 0)
-        };
-        self.bytes(&line, &parsed, dump_line.is_some(), ready);
-        if let Some(dump_line) = dump_line {
-            self.dump = Some(dump_line.offset.saturating_add(parsed.bytes.len() as u64));
-        } else if !parsed.bytes.is_empty() {
-            self.dump = None;
+    /// Whether the line behind this one tells how to read it.
+    fn needs_next(&self, line: &Line<'_>) -> bool {
+        !line.is_piece && dump::marked(line.text).is_none() && dump::unmarked(line.text).is_some()
+    }
+
+    /// Takes a line; `next` is the one behind it, where it is known.
+    fn line(&mut self, line: Line<'_>, next: Option<&[u8]>, ready: &mut Ready) -> Outcome {
+        let text = line.text;
+        if !line.is_piece
+            && let Some(dump_line) = self.dump_line(text, next)
+        {
+            return self.dumped(&line, &dump_line, next, ready);
         }
+        let dump = self.dump.as_ref().filter(|_| !line.is_piece);
+        if dump.is_some_and(|dump| dump.is_end(text)) {
+            return Outcome::default();
+        }
+        let parsed = match dump {
+            Some(_) if text.trim_ascii() == b"*" => dump::squeezed(text),
+            _ => spelling::parse(text, line.before == 0),
+        };
+        match if line.is_piece { None } else { self.talk(text, &parsed) } {
+            Some(talk) => self.talked(&line, talk, parsed.error, ready),
+            None => {
+                let time = parsed.time.map(|time| (time, 0));
+                self.taken(&line, time, &parsed, ready)
+            }
+        }
+    }
+
+    /// The line as one of a dump, if it is one.
+    fn dump_line(&self, text: &[u8], next: Option<&[u8]>) -> Option<DumpLine> {
+        dump::marked(text).or_else(|| {
+            let line = dump::unmarked(text)?;
+            let is_it = self.dump.as_ref().is_some_and(|dump| line.is_of(dump));
+            (is_it || line.begins(text, next)).then_some(line)
+        })
+    }
+
+    fn dumped(
+        &mut self,
+        line: &Line<'_>,
+        dump_line: &DumpLine,
+        next: Option<&[u8]>,
+        ready: &mut Ready,
+    ) -> Outcome {
+        let dump = self.dump.take();
+        if dump.as_ref().is_some_and(|dump| !dump.goes_on(dump_line)) {
+            self.idle(ready);
+        }
+        let parsed = dump_line.parse(line.text, dump.as_ref(), next);
+        if !parsed.bytes.is_empty() {
+            self.silence(self.heading, ready);
+            self.last = self.heading;
+            self.wire(line, self.heading, None, &parsed.bytes, ready);
+        }
+        let read = parsed.error.is_none().then_some(parsed.bytes.len());
+        self.dump = Some(Dump::behind(line.text, dump_line, read, dump.as_ref()));
+        self.done(line, &parsed, ready)
+    }
+
+    /// A line that is bytes and nothing else, as far as it can be read.
+    fn taken(
+        &mut self,
+        line: &Line<'_>,
+        time: Option<When>,
+        parsed: &Parsed,
+        ready: &mut Ready,
+    ) -> Outcome {
+        self.bytes(line, time, None, parsed, ready);
+        self.done(line, parsed, ready)
+    }
+
+    fn done(&mut self, line: &Line<'_>, parsed: &Parsed, ready: &mut Ready) -> Outcome {
         if let Some(error) = &parsed.error {
-            ready.push_back(Err(self.complaint(&line, error)));
+            ready.push_back(Err(self.complaint(line, error)));
         }
         Outcome {
             bytes: parsed.bytes.len(),
             is_comment: parsed.is_comment,
-            error_end: parsed.error.map(|error| error.end),
+            is_talk: false,
+            error_end: parsed.error.as_ref().map(|error| error.end),
         }
     }
 
+    /// The line as one of a log or of a document; `None` where what it says as plain bytes stands.
+    fn talk(&self, text: &[u8], parsed: &Parsed) -> Option<Talk> {
+        let start = text.len() - text.trim_ascii_start().len();
+        let is_timed = matches!(text.get(start), Some(b'0'..=b'9' | b'['))
+            && clock::parse(text, start).is_some_and(|stamp| clock::is_time(text, &stamp));
+        let is_broken_time = text.get(start) == Some(&b'(')
+            && parsed.error.as_ref().is_some_and(|error| error.start == start);
+        if (parsed.error.is_none() && !is_timed) || is_broken_time || parsed.time.is_some() {
+            return None;
+        }
+        let mut talk = talk::parse(text);
+        talk.pieces.retain(|piece| !piece.is_doubtful || self.is_likely(piece));
+        let is_open = self.framer.is_open(None);
+        // Words that look like hex, a number before a word; but no bytes that somebody wrote.
+        let is_prose = !is_open
+            && parsed.bytes.first() != Some(&HEAD)
+            && (parsed.bytes.len() < 3 || is_letters(text, parsed));
+        (is_timed || talk.stamp.is_some() || talk.is_certain || is_prose).then_some(talk)
+    }
+
+    /// Whether bytes that only their place makes such are a frame, a bare one, or a part of one.
+    fn is_likely(&self, piece: &Piece) -> bool {
+        let bytes = &piece.parsed.bytes;
+        (bytes[0] == HEAD && bytes.len() >= 3)
+            || has_frame(bytes)
+            || self.framer.is_open(piece.way.map(|way| way.dir))
+            || Frame::is_bare(bytes)
+    }
+
+    /// A line of a log or of a document.
+    fn talked(
+        &mut self,
+        line: &Line<'_>,
+        talk: Talk,
+        error: Option<spelling::Error>,
+        ready: &mut Ready,
+    ) -> Outcome {
+        let time = talk.stamp.map(|stamp| (self.days.time(&stamp), stamp.step));
+        if talk.stamp.is_some() {
+            self.heading = time;
+        }
+        let count: usize = talk.pieces.iter().map(|piece| piece.parsed.bytes.len()).sum();
+        for piece in &talk.pieces {
+            self.bytes(line, time, piece.way, &piece.parsed, ready);
+        }
+        let is_nothing =
+            talk.stamp.is_some_and(|stamp: Stamp| stamp.end == line.text.trim_ascii_end().len());
+        if count > 0 || is_nothing || talk::is_frame_of_text(line.text) {
+            return Outcome { bytes: count, is_talk: true, ..Outcome::default() };
+        }
+        let error = error.filter(|error| error.start == 0 || talk.stamp.is_none());
+        let what = "no frame was found in this line";
+        let error = error.unwrap_or_else(|| spelling::Error {
+            start: 0,
+            end: line.text.len(),
+            what: what.to_owned(),
+        });
+        ready.push_back(Err(self.complaint(line, &error)));
+        Outcome { error_end: Some(error.end), ..Outcome::default() }
+    }
+
     /// Takes a line's bytes: bare frames as such, all others as the wire's.
-    fn bytes(&mut self, line: &Line<'_>, parsed: &Parsed, is_dump: bool, ready: &mut Ready) {
+    fn bytes(
+        &mut self,
+        line: &Line<'_>,
+        time: Option<When>,
+        way: Option<Way>,
+        parsed: &Parsed,
+        ready: &mut Ready,
+    ) {
         if parsed.bytes.is_empty() {
             return;
         }
-        self.silence(parsed.time, ready);
-        self.last = parsed.time;
-        if is_dump {
-            self.wire(line, parsed.time, &parsed.bytes, ready);
-        } else if !line.is_piece && self.is_bare(&parsed.bytes) {
-            self.bare(line, parsed.time, &parsed.bytes, ready);
+        self.silence(time, ready);
+        self.last = time;
+        self.dump = None;
+        if time.is_none() {
+            self.heading = None;
+        }
+        if !line.is_piece && self.is_bare(&parsed.bytes) {
+            self.bare(line, time, way, &parsed.bytes, ready);
         } else {
             for word in parsed.words() {
                 if self.is_bare(word) {
-                    self.bare(line, parsed.time, word, ready);
+                    self.bare(line, time, way, word, ready);
                 } else {
-                    self.wire(line, parsed.time, word, ready);
+                    self.wire(line, time, way, word, ready);
                 }
             }
         }
     }
 
-    fn wire(&mut self, line: &Line<'_>, time: Option<Time>, bytes: &[u8], ready: &mut Ready) {
-        let chunk = Chunk { time, dir: None, place: Place::Line(line.offset), bytes };
-        self.framer.push(chunk, |record| ready.push_back(Ok(record)));
+    fn wire(
+        &mut self,
+        line: &Line<'_>,
+        time: Option<When>,
+        way: Option<Way>,
+        bytes: &[u8],
+        ready: &mut Ready,
+    ) {
+        let time = time.map(|(time, _)| time);
+        let dir = way.map(|way| way.dir);
+        if let Some(way) = way {
+            self.told[side(way.dir)] = Some(way);
+        }
+        let chunk = Chunk { time, dir, place: Place::Line(line.offset), bytes };
+        let (told, ways) = (&self.told, &mut self.ways);
+        self.framer.push(chunk, |record| ready.push_back(Ok(directed(record, told, ways))));
     }
 
     /// Whether bytes that are written together are a bare frame; the module's doc says why.
     fn is_bare(&self, bytes: &[u8]) -> bool {
-        !self.framer.is_open(None)
+        let dirs = [None, Some(Direction::Request), Some(Direction::Response)];
+        !dirs.into_iter().any(|dir| self.framer.is_open(dir))
             && Frame::is_bare(bytes)
             && bytes[0] != HEAD
-            && !spans(bytes).any(|span| matches!(span, Span::Frame { .. }))
+            && !has_frame(bytes)
     }
 
-    fn bare(&mut self, line: &Line<'_>, time: Option<Time>, bytes: &[u8], ready: &mut Ready) {
+    fn bare(
+        &mut self,
+        line: &Line<'_>,
+        time: Option<When>,
+        way: Option<Way>,
+        bytes: &[u8],
+        ready: &mut Ready,
+    ) {
         // Noise before it, if any, ends here.
         self.idle(ready);
+        let dir = way.and_then(|way| self.ways.of_frame(way, &Frame::from_bare(bytes).ok()?));
         ready.push_back(Ok(Record {
-            time,
+            time: time.map(|(time, _)| time),
             bus: self.bus.clone(),
-            dir: None,
+            dir,
             offset: line.offset,
             bytes: bytes.to_vec(),
             origin: Origin::Bare,
@@ -302,16 +498,17 @@ impl Text {
     }
 
     /// Ends what is open where a line with bytes and this time comes too late for it.
-    fn silence(&mut self, time: Option<Time>, ready: &mut Ready) {
-        if let (Some(now), Some(last)) = (time, self.last)
-            && now.since(last) > SILENCE
+    fn silence(&mut self, time: Option<When>, ready: &mut Ready) {
+        if let (Some((now, _)), Some((last, step))) = (time, self.last)
+            && now.since(last) > SILENCE.saturating_add(step)
         {
             self.idle(ready);
         }
     }
 
     fn idle(&mut self, ready: &mut Ready) {
-        self.framer.idle(|record| ready.push_back(Ok(record)));
+        let (told, ways) = (&self.told, &mut self.ways);
+        self.framer.idle(|record| ready.push_back(Ok(directed(record, told, ways))));
     }
 
     fn complaint(&self, line: &Line<'_>, error: &spelling::Error) -> Complaint {
@@ -324,6 +521,27 @@ impl Text {
         let what = format!("{}{rest}", error.what);
         skipped(format!("{}:{}:{column}", self.name, line.number), what)
     }
+}
+
+fn side(dir: Direction) -> usize {
+    usize::from(dir == Direction::Response)
+}
+
+/// A record with the direction that its line tells, as far as that can be believed: so far it has
+/// that of its word.
+fn directed(record: Record, told: &[Option<Way>; 2], ways: &mut Ways) -> Record {
+    let way = record.dir.and_then(|dir| told[side(dir)]);
+    let dir = way.and_then(|way| match record.verdict {
+        Verdict::Frame => ways.of_frame(way, &record.bytes),
+        _ => ways.told(way),
+    });
+    Record { dir, ..record }
+}
+
+/// Whether what could be read of a line are letters alone, as in `face` or `dead beef`.
+fn is_letters(text: &[u8], parsed: &Parsed) -> bool {
+    let end = parsed.error.as_ref().map_or(text.len(), |error| error.start);
+    !text[..end].iter().any(|byte| byte.is_ascii_digit() || *byte == b'\\')
 }
 
 #[cfg(test)]
