@@ -1,5 +1,7 @@
 use super::*;
 use k485_proto::deframer::{NoiseReason, Span, spans};
+use k485_proto::dialect::K2;
+use k485_proto::direction::certain;
 
 /// A poll of box 1's state, its reply, and the same poll as a host's call carries it.
 const POLL: [u8; 6] = [0xf7, 0x01, 0x03, 0xff, 0x0a, 0x5c];
@@ -461,6 +463,32 @@ mod properties {
         }
     }
 
+    /// A line of a log, at so many milliseconds past something.
+    fn logged(bytes: &[u8], millis: usize, (prefix, spelling): (u8, u8), sent: bool) -> String {
+        let word = if sent { "TX" } else { "RX" };
+        let arrow = if sent { "->" } else { "<-" };
+        let prefix = match prefix {
+            0 => format!("[12:34:56.{millis:03}] {word}:"),
+            1 => format!("12:34:56.{millis:03} {arrow}"),
+            2 => format!("2025-01-01 12:34:56,{millis:03} - INFO - {word}"),
+            3 => format!("I ({millis}) bus: {word}:"),
+            4 => format!("[12:34:56.{millis:03}][D][uart_debug:114]: {arrow}"),
+            5 => format!("DEBUG:root:{word}:"),
+            6 => "> ".to_owned(),
+            _ => format!("| {millis} | {word} |"),
+        };
+        let decimal: Vec<String> = bytes.iter().map(u8::to_string).collect();
+        let written = match spelling {
+            0 => joined(bytes, "", " ").to_uppercase(),
+            1 => Digits(bytes).to_string(),
+            2 => format!("[{}]", decimal.join(", ")),
+            3 => format!("b'{}'", literal(bytes)),
+            4 => joined(bytes, "$", " "),
+            _ => format!("{{{}}};", joined(bytes, "0x", ", ")),
+        };
+        format!("{prefix} {written}\n")
+    }
+
     fn dump(bytes: &[u8], line: impl Fn(usize, &[u8], &str) -> String) -> String {
         let parts = bytes.chunks(16).enumerate();
         let visible = |byte: &u8| if (b' '..=b'~').contains(byte) { *byte } else { b'.' };
@@ -486,6 +514,56 @@ mod properties {
                 records.iter().map(|r| (r.verdict, r.origin == Origin::Bare, &r.bytes[..])).collect();
             let expected: Vec<_> =
                 frames.iter().map(|(f, _)| (Verdict::Frame, f.is_bare, f.bytes())).collect();
+            prop_assert_eq!(got, expected, "{}", text);
+        }
+
+        /// Frames of a log give themselves back with their times, however its lines are written;
+        /// a direction that is told is never another one than the frame's own.
+        #[test]
+        fn frames_of_a_log(frames in vec((written(), 0u8..8, 0u8..6, any::<bool>()), 0..12)) {
+            let mut text = String::new();
+            for (number, (frame, prefix, spelling, sent)) in frames.iter().enumerate() {
+                text.push_str(&logged(&frame.wire, number, (*prefix, *spelling), *sent));
+            }
+            let records: Vec<_> = read(text.clone()).into_iter().collect::<Result<_, _>>().unwrap();
+            let got: Vec<_> = records.iter().map(|r| (&r.bytes[..], r.time.is_some())).collect();
+            let expected: Vec<_> = frames.iter().map(|(f, prefix, ..)| (&f.wire[..], *prefix < 5)).collect();
+            prop_assert_eq!(got, expected, "{}", text);
+            for (number, (record, (_, prefix, ..))) in records.iter().zip(&frames).enumerate() {
+                let base = [45_296, 45_296, 1_735_734_896, 0, 45_296].get(usize::from(*prefix));
+                let time = base.map(|base| Time(base * Time::SECOND + number as i64 * Time::MILLISECOND));
+                prop_assert_eq!(record.time, time, "{}", text);
+                let frame = Frame::from_bytes(&record.bytes).unwrap();
+                if let (Some(dir), Some(known)) = (record.dir, certain(&frame, &K2)) {
+                    prop_assert_eq!(dir, known, "{}", text);
+                }
+            }
+        }
+
+        /// A dump gives its bytes back, whatever counts its lines.
+        #[test]
+        fn frames_of_a_dump(frames in vec(written(), 1..6), kind in 0u8..6) {
+            let bytes: Vec<u8> = frames.iter().flat_map(|frame| frame.wire.clone()).collect();
+            let text = dump(&bytes, |at, part, text| {
+                let pairs = joined(part, "", " ");
+                match kind {
+                    0 => format!("{at:08}: {pairs:<48} {text}\n"),
+                    1 => format!("{at:04x}   {pairs:<47}   {text}\n"),
+                    2 => format!("{at:07o} {pairs}\n"),
+                    3 => format!("{at:06x} {pairs:<48} >{text}<\n"),
+                    4 => format!("{at:07} {}\n", joined(part, "", "  ")),
+                    _ => {
+                        let words = part.chunks(2).map(|two| {
+                            format!("{:02x}{:02x}", two.get(1).unwrap_or(&0), two[0])
+                        });
+                        format!("{at:07x} {}\n", words.collect::<Vec<_>>().join(" "))
+                    }
+                }
+            });
+            let end = if kind == 5 { format!("{:07x}\n", bytes.len()) } else { String::new() };
+            let text = text + &end;
+            let got: Vec<_> = read(text.clone()).into_iter().map(|item| item.unwrap().bytes).collect();
+            let expected: Vec<_> = frames.into_iter().map(|frame| frame.wire).collect();
             prop_assert_eq!(got, expected, "{}", text);
         }
 
