@@ -2,6 +2,8 @@ use super::*;
 use k485_proto::deframer::{NoiseReason, Span, spans};
 use k485_proto::dialect::K2;
 use k485_proto::direction::certain;
+use k485_proto::frame::Frame;
+use k485_proto::record::Direction;
 
 /// A poll of box 1's state, its reply, and the same poll as a host's call carries it.
 const POLL: [u8; 6] = [0xf7, 0x01, 0x03, 0xff, 0x0a, 0x5c];
