@@ -9,7 +9,9 @@
 //! | escapes | `\xf7\x01\n` |
 //! | literals of Python and C | `b'\xf7\x81\x04\x00\x05\x01\x1e'`, `bytearray(b'..')`, `"\xf7\n"` |
 //! | strings of hex | `"f7 01 03"`, `bytes.fromhex('f70103')` |
-//! | dumps | the lines of `xxd` and of `hexdump -C` |
+//! | more numbers | `F7h 01h`, `$F7`, `0xf7u8`, `[247, 1, 3, 255, 10, 92]` |
+//! | dumps | the lines of `xxd`, `hexdump`, `od`, Wireshark ([`dump`]) |
+//! | lines of logs and documents | `[12:34:56.120] TX: F7 01 03`, `ser.write(b'..')` ([`talk`]) |
 //!
 //! In a literal, characters stand for themselves; a string in plain quotes is a literal if there
 //! is a backslash in it, else hex. `#` and `//` begin a comment, `;` does at a line's beginning.
@@ -19,6 +21,10 @@
 //! time of the spans that end in the line. Where a line is more than [`SILENCE`] later than the
 //! line before it, a frame left open there got no more bytes: that is how long the box firmware
 //! waits for the next byte inside a frame. A gap in a dump's offsets cuts an open frame too.
+//!
+//! A line that cannot be read so, or begins with a clock, is read as one of a log; the times of
+//! those are in [`clock`], their directions in [`ways`]. Bytes of the two directions of a log are
+//! two streams, and the bytes of lines without one a third.
 //!
 //! # Bare frames
 //!
@@ -96,7 +102,7 @@ impl Format for Hex {
                 talked += usize::from(outcome.is_talk);
             } else if outcome.error_end.is_some() && !is_cut {
                 // A broken line that begins as a frame does is still hex that somebody wrote.
-                match begins_a_frame(line) {
+                match begins_a_frame(line) || outcome.is_refused {
                     true => begun += 1,
                     false => bad += 1,
                 }

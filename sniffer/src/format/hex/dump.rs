@@ -195,6 +195,11 @@ impl DumpLine {
         (self.mark, self.groups) == (Mark::Colon, Groups::Bytes)
     }
 
+    /// Whether it is one beyond doubt, by the width of its offset.
+    pub(super) fn is_clear(&self) -> bool {
+        self.digits.len() >= ODD_WIDTH
+    }
+
     fn is_first(&self) -> bool {
         self.offset[0] == Some(0)
     }
@@ -231,7 +236,13 @@ impl DumpLine {
             }
         };
         if let Groups::Numbers(size) = self.groups {
-            let end = next.and_then(|next| end_between(self.offset, next, bytes.len(), size));
+            // In the bases that the lines before have left.
+            let bases = dump.and_then(|dump| dump.steps(self)).unwrap_or([true; 3]);
+            let mut offset = self.offset;
+            offset.iter_mut().zip(bases).for_each(|(offset, stays)| {
+                *offset = offset.filter(|_| stays);
+            });
+            let end = next.and_then(|next| end_between(offset, next, bytes.len(), size));
             bytes.truncate(end.unwrap_or(bytes.len()));
         }
         let ends = vec![bytes.len()];

@@ -287,11 +287,14 @@ fn dumps_of_every_kind() {
     ] {
         assert_eq!(frames(text), frames_of, "{text}");
     }
+    let octal = "0000000 ff0301f7 01f75c0a\n0000010 190a0007 e7000024\n0000020 ff0301f7 00005c0a\n0000026\n";
+    assert_eq!(frames(octal), [&POLL[..], &REPLY, &POLL]);
     // An odd number of bytes, the last word filled up.
     let odd = "0000000 01f7 ff04 0a08 01f7\n0000007\n";
     assert_eq!(records(odd).iter().map(|record| record.bytes.len()).sum::<usize>(), 7);
     let swapped = read("00000000: ff0301f7 01f75c0a 190a0007 e7000024  .....\\......$...\n");
     assert_eq!(swapped.len(), 1);
+    assert_eq!(Hex.detect(b"00000000: ff0301f7     5c0a         .....\\\n"), Likelihood::Maybe);
     assert!(swapped[0].as_ref().unwrap_err().to_string().contains("`xxd -e`"));
     // What only looks like an offset is bytes.
     assert_eq!(records("0010 35 38\n0a5c 11 22\n")[0].bytes.len(), 8);

@@ -43,6 +43,8 @@ pub(super) struct Outcome {
     pub(super) is_comment: bool,
     /// Whether its bytes were found among words.
     pub(super) is_talk: bool,
+    /// Whether it is one of a dump of a kind that is not read.
+    pub(super) is_refused: bool,
     /// Where in the line the thing that cannot be read ends.
     pub(super) error_end: Option<usize>,
 }
@@ -126,7 +128,8 @@ impl Text {
         }
         let read = parsed.error.is_none().then_some(parsed.bytes.len());
         self.dump = Some(Dump::behind(line.text, dump_line, read, dump.as_ref()));
-        self.done(line, &parsed, ready)
+        let is_refused = parsed.bytes.is_empty() && dump_line.is_clear();
+        Outcome { is_refused, ..self.done(line, &parsed, ready) }
     }
 
     /// A line that is bytes and nothing else, as far as it can be read.
@@ -149,6 +152,7 @@ impl Text {
             bytes: parsed.bytes.len(),
             is_comment: parsed.is_comment,
             is_talk: false,
+            is_refused: false,
             error_end: parsed.error.as_ref().map(|error| error.end),
         }
     }
