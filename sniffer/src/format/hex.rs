@@ -9,7 +9,9 @@
 //! | escapes | `\xf7\x01\n` |
 //! | literals of Python and C | `b'\xf7\x81\x04\x00\x05\x01\x1e'`, `bytearray(b'..')`, `"\xf7\n"` |
 //! | strings of hex | `"f7 01 03"`, `bytes.fromhex('f70103')` |
-//! | dumps | the lines of `xxd` and of `hexdump -C` |
+//! | more numbers | `F7h 01h`, `$F7`, `0xf7u8`, `[247, 1, 3, 255, 10, 92]` |
+//! | dumps | the lines of `xxd`, `hexdump`, `od`, Wireshark ([`dump`]) |
+//! | lines of logs and documents | `[12:34:56.120] TX: F7 01 03`, `ser.write(b'..')` ([`talk`]) |
 //!
 //! In a literal, characters stand for themselves; a string in plain quotes is a literal if there
 //! is a backslash in it, else hex. `#` and `//` begin a comment, `;` does at a line's beginning.
@@ -20,6 +22,10 @@
 //! line before it, a frame left open there got no more bytes: that is how long the box firmware
 //! waits for the next byte inside a frame. A gap in a dump's offsets cuts an open frame too.
 //!
+//! A line that cannot be read so, or begins with a clock, is read as one of a log; the times of
+//! those are in [`clock`], their directions in [`ways`]. Bytes of the two directions of a log are
+//! two streams, and the bytes of lines without one a third.
+//!
 //! # Bare frames
 //!
 //! A frame may be written without head and CRC, `ADDR LEN STATUS FUNC DATA…`, as the host's calls
@@ -27,7 +33,7 @@
 //! if all of this holds:
 //!
 //! - no frame is open: its bytes cannot be the rest of one that began before;
-//! - it does not begin with F7, and LEN fits exactly ([`Frame::is_bare`]);
+//! - it does not begin with F7, and LEN fits exactly ([`Frame::is_bare`](k485_proto::frame::Frame::is_bare));
 //! - there is no whole frame of the wire inside it: otherwise garbage before a frame, written in
 //!   one word with it, could pass for ADDR and LEN, and the frame would be lost as its DATA;
 //! - it is not a line of a dump, which is cut at any place.
@@ -39,22 +45,22 @@
 
 use std::io::{BufRead, Cursor};
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
-use k485_proto::deframer::{Span, spans};
-use k485_proto::frame::{Frame, HEAD};
 use k485_proto::record::{Complaint, Origin, Record, Time, Verdict};
 
 use crate::capture::{Format, HEAD_SIZE, Likelihood, Reading, broken_off, skipped};
-use crate::format::lines::{BYTE_ORDER_MARK, Line, Lines, Next, complete_lines};
+use crate::format::lines::{BYTE_ORDER_MARK, Kept, Line, Lines, Next, complete_lines};
 use crate::format::steps::{Ready, Source, Steps};
-use crate::framer::{Chunk, Framer, Place};
-use spelling::Parsed;
+use text::Text;
 
 pub use write::Writer;
 
+mod clock;
 mod dump;
 mod spelling;
+mod talk;
+mod text;
+mod ways;
 mod write;
 
 /// The time between two lines, in nanoseconds, behind which a frame that is not complete gets no
@@ -80,18 +86,23 @@ impl Format for Hex {
         let head = uncut(head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head));
         let (mut text, mut ready) = (Text::new(""), Ready::new());
         let (mut good, mut begun, mut bad, mut comments) = (0, 0, 0, 0);
-        for line in complete_lines(head) {
+        // Lines with whole frames, and how many of them are so only among words.
+        let (mut framed, mut talked) = (0, 0);
+        let mut lines = complete_lines(head).peekable();
+        while let Some(line) = lines.next() {
             let known = ready.len();
             let whole = Line { number: 0, offset: 0, before: 0, is_piece: false, text: line };
-            let outcome = text.line(whole, &mut ready);
+            let outcome = text.line(whole, lines.peek().copied(), &mut ready);
             // The head may have cut the only line there is inside a string.
             let is_cut = outcome.error_end == Some(head.len()) && line.len() == head.len();
             // A line that says in words what its frame is may be complained about, but is hex.
             if ready.range(known..).any(is_whole_frame) {
                 good += 1;
+                framed += 1;
+                talked += usize::from(outcome.is_talk);
             } else if outcome.error_end.is_some() && !is_cut {
                 // A broken line that begins as a frame does is still hex that somebody wrote.
-                match begins_a_frame(line) {
+                match begins_a_frame(line) || outcome.is_refused {
                     true => begun += 1,
                     false => bad += 1,
                 }
@@ -106,8 +117,10 @@ impl Format for Hex {
             (0, 0) if comments > 0 && is_full => Likelihood::Maybe,
             (0, 0) if begun > 0 => Likelihood::Maybe,
             (0, _) => Likelihood::No,
-            _ if bad * 4 <= good && ready.iter().any(is_whole_frame) => Likelihood::Sure,
+            _ if bad * 4 <= good && framed > talked => Likelihood::Sure,
             _ if bad * 4 <= good => Likelihood::Maybe,
+            // A log that tells more than frames; not a page that shows one.
+            _ if framed > 1 && bad <= framed * 4 => Likelihood::Maybe,
             _ => Likelihood::No,
         }
     }
@@ -116,6 +129,7 @@ impl Format for Hex {
         Box::new(Steps::new(Reader {
             lines: Lines::new(input, LINE_LIMIT, cut),
             text: Text::new(name),
+            kept: None,
         }))
     }
 }
@@ -170,13 +184,27 @@ fn is_whole_frame(item: &Result<Record, Complaint>) -> bool {
 struct Reader {
     lines: Lines,
     text: Text,
+    /// A line that only the next one tells how to read.
+    kept: Option<Kept>,
 }
 
 impl Source for Reader {
     fn step(&mut self, ready: &mut Ready) -> ControlFlow<()> {
-        match self.lines.next() {
+        let next = self.lines.next();
+        if let Some(kept) = self.kept.take() {
+            let behind = match &next {
+                Ok(Next::Line(line)) if !line.is_piece => Some(line.text),
+                _ => None,
+            };
+            self.text.line(kept.line(), behind, ready);
+        }
+        match next {
             Ok(Next::Line(line)) => {
-                self.text.line(line, ready);
+                if self.text.needs_next(&line) {
+                    self.kept = Some(line.into());
+                } else {
+                    self.text.line(line, None, ready);
+                }
                 return ControlFlow::Continue(());
             }
             Ok(Next::TooLong { number }) => {
@@ -192,137 +220,6 @@ impl Source for Reader {
             }
         }
         ControlFlow::Break(())
-    }
-}
-
-/// What a line of the text depends on: the lines before it.
-struct Text {
-    name: String,
-    bus: Arc<str>,
-    framer: Framer,
-    /// The time of the last line with bytes in it.
-    last: Option<Time>,
-    /// Where the dump goes on whose line the last one was.
-    dump: Option<u64>,
-}
-
-/// What a line was.
-struct Outcome {
-    bytes: usize,
-    is_comment: bool,
-    /// Where in the line the thing that cannot be read ends.
-    error_end: Option<usize>,
-}
-
-impl Text {
-    fn new(name: &str) -> Self {
-        let bus: Arc<str> = "".into();
-        let framer = Framer::new(bus.clone());
-        Text { name: name.to_owned(), bus, framer, last: None, dump: None }
-    }
-
-    fn line(&mut self, line: Line<'_>, ready: &mut Ready) -> Outcome {
-        let dump_line = if line.is_piece { None } else { dump::parse(line.text) };
-        let parsed = if let Some(dump_line) = &dump_line {
-            if self.dump.is_some_and(|expected| expected != dump_line.offset) {
-                self.idle(ready);
-            }
-            spelling::parse_bytes(line.text, dump_line.bytes.clone())
-        } else if self.dump.is_some_and(|end| dump::is_end(line.text, end)) {
-            Parsed::default()
-        } else if self.dump.is_some() && line.text.trim_ascii() == b"*" {
-            dump::squeezed(line.text)
-        } else {
-            spelling::parse(line.text, line.before == 0)
-        };
-        self.bytes(&line, &parsed, dump_line.is_some(), ready);
-        if let Some(dump_line) = dump_line {
-            self.dump = Some(dump_line.offset.saturating_add(parsed.bytes.len() as u64));
-        } else if !parsed.bytes.is_empty() {
-            self.dump = None;
-        }
-        if let Some(error) = &parsed.error {
-            ready.push_back(Err(self.complaint(&line, error)));
-        }
-        Outcome {
-            bytes: parsed.bytes.len(),
-            is_comment: parsed.is_comment,
-            error_end: parsed.error.map(|error| error.end),
-        }
-    }
-
-    /// Takes a line's bytes: bare frames as such, all others as the wire's.
-    fn bytes(&mut self, line: &Line<'_>, parsed: &Parsed, is_dump: bool, ready: &mut Ready) {
-        if parsed.bytes.is_empty() {
-            return;
-        }
-        self.silence(parsed.time, ready);
-        self.last = parsed.time;
-        if is_dump {
-            self.wire(line, parsed.time, &parsed.bytes, ready);
-        } else if !line.is_piece && self.is_bare(&parsed.bytes) {
-            self.bare(line, parsed.time, &parsed.bytes, ready);
-        } else {
-            for word in parsed.words() {
-                if self.is_bare(word) {
-                    self.bare(line, parsed.time, word, ready);
-                } else {
-                    self.wire(line, parsed.time, word, ready);
-                }
-            }
-        }
-    }
-
-    fn wire(&mut self, line: &Line<'_>, time: Option<Time>, bytes: &[u8], ready: &mut Ready) {
-        let chunk = Chunk { time, dir: None, place: Place::Line(line.offset), bytes };
-        self.framer.push(chunk, |record| ready.push_back(Ok(record)));
-    }
-
-    /// Whether bytes that are written together are a bare frame; the module's doc says why.
-    fn is_bare(&self, bytes: &[u8]) -> bool {
-        !self.framer.is_open(None)
-            && Frame::is_bare(bytes)
-            && bytes[0] != HEAD
-            && !spans(bytes).any(|span| matches!(span, Span::Frame { .. }))
-    }
-
-    fn bare(&mut self, line: &Line<'_>, time: Option<Time>, bytes: &[u8], ready: &mut Ready) {
-        // Noise before it, if any, ends here.
-        self.idle(ready);
-        ready.push_back(Ok(Record {
-            time,
-            bus: self.bus.clone(),
-            dir: None,
-            offset: line.offset,
-            bytes: bytes.to_vec(),
-            origin: Origin::Bare,
-            verdict: Verdict::Frame,
-            call: None,
-        }));
-    }
-
-    /// Ends what is open where a line with bytes and this time comes too late for it.
-    fn silence(&mut self, time: Option<Time>, ready: &mut Ready) {
-        if let (Some(now), Some(last)) = (time, self.last)
-            && now.since(last) > SILENCE
-        {
-            self.idle(ready);
-        }
-    }
-
-    fn idle(&mut self, ready: &mut Ready) {
-        self.framer.idle(|record| ready.push_back(Ok(record)));
-    }
-
-    fn complaint(&self, line: &Line<'_>, error: &spelling::Error) -> Complaint {
-        // In characters, as editors count; what comes before a piece is digits alone.
-        let begins = |byte: &&u8| **byte & 0xc0 != 0x80;
-        let before = line.text[..error.start].iter().filter(begins).count() as u64;
-        let column = line.before + before + 1;
-        let rest =
-            if error.end < line.text.len() { "; the rest of the line was skipped" } else { "" };
-        let what = format!("{}{rest}", error.what);
-        skipped(format!("{}:{}:{column}", self.name, line.number), what)
     }
 }
 

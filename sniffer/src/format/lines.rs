@@ -31,6 +31,24 @@ pub(super) struct Line<'a> {
     pub(super) text: &'a [u8],
 }
 
+/// A line that is kept while the next one is read.
+pub(super) struct Kept {
+    line: Line<'static>,
+    text: Vec<u8>,
+}
+
+impl Kept {
+    pub(super) fn line(&self) -> Line<'_> {
+        Line { text: &self.text, ..self.line }
+    }
+}
+
+impl From<Line<'_>> for Kept {
+    fn from(line: Line<'_>) -> Self {
+        Kept { line: Line { text: &[], ..line }, text: line.text.to_vec() }
+    }
+}
+
 /// What some editors write before UTF-8.
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 

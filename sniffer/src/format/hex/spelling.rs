@@ -63,6 +63,48 @@ pub(super) fn parse_bytes(text: &[u8], stretch: Range<usize>) -> Parsed {
     lexer.out
 }
 
+/// What the bytes are that a text has from `start` on, and where they end: at its end, at a
+/// comment, or at what is no byte. A string or a list in brackets is read to where it is closed.
+pub(super) fn stretch(text: &[u8], start: usize) -> (Parsed, usize) {
+    let opens = |open: u8, close: u8| closing_bracket(text, start, open, close);
+    let end = match text[start] {
+        b'b' if matches!(text.get(start + 1), Some(b'\'' | b'"')) => closing(text, start + 1),
+        b'\'' | b'"' => closing(text, start),
+        b'(' => opens(b'(', b')'),
+        b'[' => opens(b'[', b']'),
+        b'{' => opens(b'{', b'}'),
+        _ => None,
+    };
+    let end = end.map_or(text.len(), |end| (end + 1).min(text.len()));
+    let mut lexer = Lexer { text: &text[..end], at: start, ..Lexer::default() };
+    let outcome = lexer.words();
+    lexer.end_word();
+    let end = outcome.err().map_or(end, |error| error.start);
+    (lexer.out, end)
+}
+
+/// Where the quote at `start` is closed.
+fn closing(text: &[u8], start: usize) -> Option<usize> {
+    let mut at = start + 1;
+    loop {
+        match text.get(at)? {
+            b'\\' => at += 2,
+            byte if *byte == text[start] => return Some(at),
+            _ => at += 1,
+        }
+    }
+}
+
+/// Where a bracket is closed in its line.
+fn closing_bracket(text: &[u8], start: usize, open: u8, close: u8) -> Option<usize> {
+    let mut depth = 0;
+    let size = text[start..].iter().position(|byte| {
+        depth += i32::from(*byte == open) - i32::from(*byte == close);
+        depth == 0
+    })?;
+    Some(start + size)
+}
+
 /// Reads the text from `at` to its end and collects what it says.
 #[derive(Default)]
 struct Lexer<'t> {
@@ -97,7 +139,13 @@ impl Lexer<'_> {
                 b'#' => self.out.is_comment = true,
                 b'/' if self.text.get(self.at + 1) == Some(&b'/') => self.out.is_comment = true,
                 b',' | b':' | b'-' | b';' => self.at += 1,
-                b'(' | b'[' | b'{' => self.bracket(1),
+                b'(' | b'[' | b'{' => match self.decimals() {
+                    Some((bytes, end)) => {
+                        self.atom(&bytes, true);
+                        self.at = end;
+                    }
+                    None => self.bracket(1),
+                },
                 b')' | b']' | b'}' => self.bracket(-1),
                 b'\'' | b'"' => self.quoted(false)?,
                 b'\\' => {
@@ -151,7 +199,9 @@ impl Lexer<'_> {
         let start = self.at;
         let rest = &self.text[start..];
         let in_run = |byte: &u8| byte.is_ascii_alphanumeric() || b"._".contains(byte);
-        let run = &rest[..rest.iter().position(|byte| !in_run(byte)).unwrap_or(rest.len())];
+        let sign = usize::from(rest.starts_with(b"$"));
+        let size = rest[sign..].iter().position(|byte| !in_run(byte));
+        let run = &rest[..size.map_or(rest.len(), |size| sign + size)];
         let next = rest.get(run.len()).copied();
         match (run, next) {
             (b"b" | b"B", Some(b'\'' | b'"')) => {
@@ -165,7 +215,13 @@ impl Lexer<'_> {
             _ => {}
         }
         let (prefix, digits) = match run {
-            [b'0', b'x' | b'X', digits @ ..] => (2, digits),
+            [b'0', b'x' | b'X', digits @ ..] => (2, without_suffix(digits)),
+            [b'$', digits @ ..] => (1, digits),
+            // Assemblers' numbers begin with a digit.
+            [digits @ .., b'h' | b'H'] if digits.len() == 3 && digits[0] == b'0' => {
+                (1, &digits[1..])
+            }
+            [digits @ .., b'h' | b'H'] if digits.len() == 2 => (0, digits),
             digits => (0, digits),
         };
         if digits.is_empty() || !digits.iter().all(u8::is_ascii_hexdigit) {
@@ -185,11 +241,34 @@ impl Lexer<'_> {
         Ok(())
     }
 
+    /// A list of decimal numbers in brackets, as Python prints bytes: at least as many as a bare
+    /// frame has, and one that is not two digits long, which could be hex. Gives the bytes and
+    /// where the list ends.
+    fn decimals(&self) -> Option<(Vec<u8>, usize)> {
+        let inner = self.at + 1;
+        let close = match self.text[self.at] {
+            b'(' => b')',
+            b'[' => b']',
+            _ => b'}',
+        };
+        let size = self.text[inner..].iter().position(|byte| !b"0123456789, ".contains(byte))?;
+        let end = inner + size;
+        if self.text[end] != close {
+            return None;
+        }
+        let list = self.text[inner..end].trim_ascii();
+        let list = list.strip_suffix(b",").unwrap_or(list);
+        let items: Vec<&[u8]> = list.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).collect();
+        let bytes: Option<Vec<u8>> = items.iter().map(|item| decimal(item)).collect();
+        let is_decimal = items.len() >= 4 && items.iter().any(|item| item.len() != 2);
+        bytes.filter(|_| is_decimal).map(|bytes| (bytes, end + 1))
+    }
+
     /// A string in quotes, at its quote: the characters and escapes of a bytes literal, or, if it
     /// is none and has no backslash, hex text.
     fn quoted(&mut self, is_literal: bool) -> Result<(), Error> {
         let (start, inner) = (self.at, self.at + 1);
-        let closed = self.closing(self.text[start]);
+        let closed = closing(self.text, start);
         let end = closed.unwrap_or(self.text.len());
         let mut outcome = Ok(());
         let bytes = if is_literal || self.text[inner..end].contains(&b'\\') {
@@ -211,18 +290,6 @@ impl Lexer<'_> {
             return Err(self.error(start, end, what));
         }
         outcome
-    }
-
-    /// Where the quote at `at` is closed.
-    fn closing(&self, quote: u8) -> Option<usize> {
-        let mut at = self.at + 1;
-        loop {
-            match self.text.get(at)? {
-                b'\\' => at += 2,
-                byte if *byte == quote => return Some(at),
-                _ => at += 1,
-            }
-        }
     }
 
     /// One character of a bytes literal.
@@ -314,6 +381,20 @@ impl Lexer<'_> {
         let token = shown(&String::from_utf8_lossy(&self.text[start..end]));
         Error { start, end, what: format!("`{token}` {what}") }
     }
+}
+
+/// A byte in decimal, without zeros before it.
+pub(super) fn decimal(digits: &[u8]) -> Option<u8> {
+    if digits.len() > 1 && digits[0] == b'0' || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// The digits of a number with `0x`, without what tells its type in Rust or C.
+fn without_suffix(digits: &[u8]) -> &[u8] {
+    let suffixes: [&[u8]; 4] = [b"_u8", b"u8", b"U", b"u"];
+    suffixes.iter().find_map(|suffix| digits.strip_suffix(*suffix)).unwrap_or(digits)
 }
 
 /// A time in nanoseconds, exactly.

@@ -1,5 +1,9 @@
 use super::*;
-use k485_proto::deframer::NoiseReason;
+use k485_proto::deframer::{NoiseReason, Span, spans};
+use k485_proto::dialect::K2;
+use k485_proto::direction::certain;
+use k485_proto::frame::Frame;
+use k485_proto::record::Direction;
 
 /// A poll of box 1's state, its reply, and the same poll as a host's call carries it.
 const POLL: [u8; 6] = [0xf7, 0x01, 0x03, 0xff, 0x0a, 0x5c];
@@ -176,13 +180,133 @@ fn what_is_neither_is_noise() {
     assert_eq!(seen, [(0, 3, garbage), (9, 4, Verdict::Frame), (18, 2, garbage)]);
 }
 
+/// The frames of a text, with their directions and times in milliseconds.
+fn told(text: &str) -> Vec<(Vec<u8>, Option<Direction>, Option<i64>)> {
+    let seen = |record: &Record| {
+        assert_eq!(record.verdict, Verdict::Frame, "{text}: {record:?}");
+        (record.bytes.clone(), record.dir, record.time.map(|time| time.0 / Time::MILLISECOND))
+    };
+    records(text).iter().map(seen).collect()
+}
+
+#[test]
+fn lines_of_logs_tell_time_and_direction() {
+    let (tx, rx) = (Some(Direction::Request), Some(Direction::Response));
+    let day = 45_296_000;
+    for (text, time, dir) in [
+        ("[12:34:56.120] TX: F7 01 03 FF 0A 5C", Some(day + 120), tx),
+        ("12:34:56.123 -> F7 01 03 FF 0A 5C", Some(day + 123), None),
+        ("12:34:56 f7 01 03 ff 0a 5c", Some(day), None),
+        ("25.11.2026 12:34:56.120 [TX] - F7 01 03 FF 0A 5C ", Some(1_795_610_096_120), tx),
+        (
+            "2025-01-01 12:00:00,001 root INFO [a.py:12] send [247, 1, 3, 255, 10, 92]",
+            Some(1_735_732_800_001),
+            tx,
+        ),
+        (
+            r"2025-01-01T12:00:00Z - INFO - TX bytearray(b'\xf7\x01\x03\xff\n\\')",
+            Some(1_735_732_800_000),
+            tx,
+        ),
+        ("I (12345) cfs: TX: f7 01 03 ff 0a 5c", Some(12_345), tx),
+        ("[12:34:56][D][uart_debug:114]: >>> F7:01:03:FF:0A:5C", Some(day), None),
+        ("DEBUG:root:send: [247, 1, 3, 255, 10, 92]", None, tx),
+        ("0.002;TX;F70103FF0A5C", Some(2), tx),
+        ("| 1 | TX | `F7 01 03 FF 0A 5C` |", None, tx),
+        ("> * f7 01 03 ff 0a 5c", None, None),
+        (r"ser.write(b'\xf7\x01\x03\xff\n\\')", None, tx),
+        ("uint8_t f[] = {0xF7, 0x01, 0x03, 0xFF, 0x0A, 0x5C};", None, None),
+        ("let r = vec![0xf7u8, 0x01, 0x03, 0xff, 0x0a, 0x5c];", None, None),
+        ("frame = [247, 1, 3, 255, 10, 92]", None, None),
+        ("{\"tx\":\"f70103ff0a5c\"}", None, tx),
+        ("F7h 01h 03h FFh 0Ah 5Ch", None, None),
+        ("$F7 $01 $03 $FF $0A $5C", None, None),
+        ("F7 1 3 FF A 5C", None, None),
+        ("247 1 3 255 10 92", None, None),
+        ("```\nf7 01 03 ff 0a 5c\n```", None, None),
+        ("be sure to add f7 01 03 ff 0a 5c be fed", None, None),
+        ("const uint8_t f[] = {\n 0xF7, 0x01, 0x03,\n0xFF, 0x0A, 0x5C\n};", None, None),
+        ("2025-01-01 12:00:00.002\n000000 f7 01 03 ff 0a 5c\n", Some(1_735_732_800_002), None),
+    ] {
+        assert_eq!(told(text), [(POLL.to_vec(), dir, time)], "{text}");
+    }
+    let both = told("TX: f70103ff0a5c\nRX: f70107000a19240000e7\nRX: f70107000a19240000e7\n");
+    assert_eq!(both.iter().map(|seen| seen.1).collect::<Vec<_>>(), [tx, rx, rx]);
+}
+
+#[test]
+fn frames_say_what_directions_mean() {
+    let dirs = |text: &str| told(text).into_iter().map(|seen| seen.1).collect::<Vec<_>>();
+    let (request, response) = (Some(Direction::Request), Some(Direction::Response));
+    let (ask, answer) = ("f70103ff0a5c", "f70107000a19240000e7");
+    // A device's log, once both words were seen.
+    let device = format!("RX: {ask}\nTX: {answer}\nRX: {ask}\nTX: {answer}\n");
+    assert_eq!(dirs(&device), [None, response, request, response]);
+    // Who only listens receives both.
+    let listener = format!("RX: {ask}\nRX: {answer}\nRX: {ask}\n");
+    assert_eq!(dirs(&listener), [None; 3]);
+    // One arrow says nothing, two do.
+    assert_eq!(dirs(&format!("> {ask}\n> {answer}\n> {ask}\n")), [None; 3]);
+    let arrows = format!("<- {ask}\n-> {answer}\n<- {ask}\n");
+    assert_eq!(dirs(&arrows), [None, response, request]);
+    // A name that a frame contradicts.
+    assert_eq!(dirs(&format!("request: {answer}\nrequest: {ask}\n")), [None, request]);
+}
+
+#[test]
+fn prose_is_no_frame() {
+    for text in [
+        "Add a face to the dead beef.",
+        "face it: it is bad",
+        "12 bytes were sent at 12:34:56",
+        "12:34:56 started reading",
+        "read face",
+        "> dead beef",
+        "sent f7",
+        "see page f7 of it",
+        "2026-05-20 01:38:45,000 [INFO] [tap-a] addr=0x01 CMD data(4)=19240000",
+    ] {
+        let got = read(text);
+        assert!(got.len() == 1 && got[0].is_err(), "{text}: {got:?}");
+    }
+}
+
+#[test]
+fn dumps_of_every_kind() {
+    let frames_of = [&POLL[..], &REPLY];
+    for text in [
+        "00000000: f701 03ff 0a5c f701 0700 0a19  .....\\......\n00000012: 2400 00e7  $...\n",
+        "0000   f7 01 03 ff 0a 5c f7 01  07 00   ab cd\n000a   0a 19 24 00 00 e7   ......\n",
+        "0000000   f7  01  03  ff  0a  5c  f7  01\n0000010   07  00  0a  19  24  00  00  e7\n0000020\n",
+        "000000 f7 01 03 ff 0a 5c f7 01 07 00  >.....<\n00000a 0a 19 24 00 00 e7  >.<\n000010\n",
+        "0000000 01f7 ff03 5c0a 01f7 0007 190a 0024 e700\n0000010\n",
+        "0000000    01f7    ff03    5c0a    01f7    0007    190a    0024    e700\n0000010\n",
+        "00000000: 11110111 00000001 00000011 11111111 00001010 01011100  .....\\\n\
+         00000006: 11110111 00000001 00000111 00000000 00001010 00011001  ......\n\
+         0000000c: 00100100 00000000 00000000 11100111                    $...\n",
+    ] {
+        assert_eq!(frames(text), frames_of, "{text}");
+    }
+    let octal = "0000000 ff0301f7 01f75c0a\n0000010 190a0007 e7000024\n0000020 ff0301f7 00005c0a\n0000026\n";
+    assert_eq!(frames(octal), [&POLL[..], &REPLY, &POLL]);
+    // An odd number of bytes, the last word filled up.
+    let odd = "0000000 01f7 ff04 0a08 01f7\n0000007\n";
+    assert_eq!(records(odd).iter().map(|record| record.bytes.len()).sum::<usize>(), 7);
+    let swapped = read("00000000: ff0301f7 01f75c0a 190a0007 e7000024  .....\\......$...\n");
+    assert_eq!(swapped.len(), 1);
+    assert_eq!(Hex.detect(b"00000000: ff0301f7     5c0a         .....\\\n"), Likelihood::Maybe);
+    assert!(swapped[0].as_ref().unwrap_err().to_string().contains("`xxd -e`"));
+    // What only looks like an offset is bytes.
+    assert_eq!(records("0010 35 38\n0a5c 11 22\n")[0].bytes.len(), 8);
+}
+
 #[test]
 fn complaints_say_where_and_what_to_do() {
     assert_eq!(
-        complaints("f7 01 3\nTX: f7\n\u{e9}\u{e9} f7\nf7 '\u{e9}\u{e9}' zz\n\\q\nb'\\x4\n"),
+        complaints("f7 01 3\nTX! f7\n\u{e9}\u{e9} f7\nf7 '\u{e9}\u{e9}' zz\n\\q\nb'\\x4\n"),
         [
             "f.txt:1:7: `3` has an odd number of digits: write a byte as two hex digits",
-            "f.txt:2:1: `TX:` is no hex: write a byte as two hex digits; the rest of the line \
+            "f.txt:2:1: `TX!` is no hex: write a byte as two hex digits; the rest of the line \
              was skipped",
             "f.txt:3:1: `éé` is no hex: write a byte as two hex digits; the rest of the line was \
              skipped",
@@ -246,7 +370,8 @@ fn detection() {
         assert_eq!(of(text), Likelihood::Sure, "{text}");
     }
     let introduction = "# what I saw\n// and when\n".repeat(200);
-    for text in ["0203ff0a", &introduction[..HEAD_SIZE], "00 11 22\n"] {
+    let log = "34.775271 H> f70103ff0a5c\n34.779610 S< f70107000a19240000e7\n";
+    for text in ["0203ff0a", &introduction[..HEAD_SIZE], "00 11 22\n", log] {
         assert_eq!(of(text), Likelihood::Maybe, "{text}");
     }
     for text in [
@@ -254,7 +379,6 @@ fn detection() {
         "---\n",
         "# nothing but\n// comments\n",
         "# A tool\n\nIt reads the bus. Try:\n\nf7 01 03 ff 0a 5c\n\nand see.\n",
-        "34.775271 H> f70103ff0a5c\n34.779610 S< f70107000a19240000e7\n",
         "< 0xf7 (M-w)\n",
         "{\"type\": \"call\", \"args\": \"{'_bytes': '010300a2'}, 0.1\"}\n",
     ] {
@@ -344,6 +468,32 @@ mod properties {
         }
     }
 
+    /// A line of a log, at so many milliseconds past something.
+    fn logged(bytes: &[u8], millis: usize, (prefix, spelling): (u8, u8), sent: bool) -> String {
+        let word = if sent { "TX" } else { "RX" };
+        let arrow = if sent { "->" } else { "<-" };
+        let prefix = match prefix {
+            0 => format!("[12:34:56.{millis:03}] {word}:"),
+            1 => format!("12:34:56.{millis:03} {arrow}"),
+            2 => format!("2025-01-01 12:34:56,{millis:03} - INFO - {word}"),
+            3 => format!("I ({millis}) bus: {word}:"),
+            4 => format!("[12:34:56.{millis:03}][D][uart_debug:114]: {arrow}"),
+            5 => format!("DEBUG:root:{word}:"),
+            6 => "> ".to_owned(),
+            _ => format!("| {millis} | {word} |"),
+        };
+        let decimal: Vec<String> = bytes.iter().map(u8::to_string).collect();
+        let written = match spelling {
+            0 => joined(bytes, "", " ").to_uppercase(),
+            1 => Digits(bytes).to_string(),
+            2 => format!("[{}]", decimal.join(", ")),
+            3 => format!("b'{}'", literal(bytes)),
+            4 => joined(bytes, "$", " "),
+            _ => format!("{{{}}};", joined(bytes, "0x", ", ")),
+        };
+        format!("{prefix} {written}\n")
+    }
+
     fn dump(bytes: &[u8], line: impl Fn(usize, &[u8], &str) -> String) -> String {
         let parts = bytes.chunks(16).enumerate();
         let visible = |byte: &u8| if (b' '..=b'~').contains(byte) { *byte } else { b'.' };
@@ -369,6 +519,56 @@ mod properties {
                 records.iter().map(|r| (r.verdict, r.origin == Origin::Bare, &r.bytes[..])).collect();
             let expected: Vec<_> =
                 frames.iter().map(|(f, _)| (Verdict::Frame, f.is_bare, f.bytes())).collect();
+            prop_assert_eq!(got, expected, "{}", text);
+        }
+
+        /// Frames of a log give themselves back with their times, however its lines are written;
+        /// a direction that is told is never another one than the frame's own.
+        #[test]
+        fn frames_of_a_log(frames in vec((written(), 0u8..8, 0u8..6, any::<bool>()), 0..12)) {
+            let mut text = String::new();
+            for (number, (frame, prefix, spelling, sent)) in frames.iter().enumerate() {
+                text.push_str(&logged(&frame.wire, number, (*prefix, *spelling), *sent));
+            }
+            let records: Vec<_> = read(text.clone()).into_iter().collect::<Result<_, _>>().unwrap();
+            let got: Vec<_> = records.iter().map(|r| (&r.bytes[..], r.time.is_some())).collect();
+            let expected: Vec<_> = frames.iter().map(|(f, prefix, ..)| (&f.wire[..], *prefix < 5)).collect();
+            prop_assert_eq!(got, expected, "{}", text);
+            for (number, (record, (_, prefix, ..))) in records.iter().zip(&frames).enumerate() {
+                let base = [45_296, 45_296, 1_735_734_896, 0, 45_296].get(usize::from(*prefix));
+                let time = base.map(|base| Time(base * Time::SECOND + number as i64 * Time::MILLISECOND));
+                prop_assert_eq!(record.time, time, "{}", text);
+                let frame = Frame::from_bytes(&record.bytes).unwrap();
+                if let (Some(dir), Some(known)) = (record.dir, certain(&frame, &K2)) {
+                    prop_assert_eq!(dir, known, "{}", text);
+                }
+            }
+        }
+
+        /// A dump gives its bytes back, whatever counts its lines.
+        #[test]
+        fn frames_of_a_dump(frames in vec(written(), 1..6), kind in 0u8..6) {
+            let bytes: Vec<u8> = frames.iter().flat_map(|frame| frame.wire.clone()).collect();
+            let text = dump(&bytes, |at, part, text| {
+                let pairs = joined(part, "", " ");
+                match kind {
+                    0 => format!("{at:08}: {pairs:<48} {text}\n"),
+                    1 => format!("{at:04x}   {pairs:<47}   {text}\n"),
+                    2 => format!("{at:07o} {pairs}\n"),
+                    3 => format!("{at:06x} {pairs:<48} >{text}<\n"),
+                    4 => format!("{at:07} {}\n", joined(part, "", "  ")),
+                    _ => {
+                        let words = part.chunks(2).map(|two| {
+                            format!("{:02x}{:02x}", two.get(1).unwrap_or(&0), two[0])
+                        });
+                        format!("{at:07x} {}\n", words.collect::<Vec<_>>().join(" "))
+                    }
+                }
+            });
+            let end = if kind == 5 { format!("{:07x}\n", bytes.len()) } else { String::new() };
+            let text = text + &end;
+            let got: Vec<_> = read(text.clone()).into_iter().map(|item| item.unwrap().bytes).collect();
+            let expected: Vec<_> = frames.into_iter().map(|frame| frame.wire).collect();
             prop_assert_eq!(got, expected, "{}", text);
         }
 

@@ -41,7 +41,7 @@ impl<W: Write> Writer<W> {
         }
         let text = line.as_bytes();
         let read = Line { number: 0, offset: 0, before: 0, is_piece: false, text };
-        self.text.line(read, &mut self.ready);
+        self.text.line(read, None, &mut self.ready);
         self.ready.clear();
         line.push('\n');
         self.out.write_all(line.as_bytes())
@@ -57,7 +57,7 @@ impl<W: Write> CaptureWriter for Writer<W> {
             return Ok(());
         }
         let time = record.time.map_or(String::new(), |time| format!("({time}) "));
-        self.text.silence(record.time, &mut self.ready);
+        self.text.silence(record.time.map(|time| (time, 0)), &mut self.ready);
         let mut note = Note { call: None, inferred: false, ..item.note(Bare::Kept) };
         let is_bare = self.text.is_bare(&record.bytes);
         if record.origin == Origin::Bare && is_bare {
