@@ -248,8 +248,9 @@ fn what_is(addr: Address) -> Option<String> {
             "factory access to a box: executes, silent about errors".to_owned()
         }
         Device::Factory => "factory access to a box: it answers from its own address".to_owned(),
-        Device::AllTension => "all belt tension motors (broadcast)".to_owned(),
-        Device::AllMotors => "all motors (broadcast)".to_owned(),
+        Device::AllOther => "devices of an unknown class without an address".to_owned(),
+        Device::AllTension => "belt tension motors without an address".to_owned(),
+        Device::AllMotors => "motors without an address, and their answers".to_owned(),
         Device::Unassigned => "boxes without an address, and their answers".to_owned(),
         Device::All => "everyone (broadcast)".to_owned(),
         Device::Unknown(_) => return None,

@@ -229,7 +229,7 @@ fn round_trips() {
     let mut exchanges = 0;
     for function in message::all_functions() {
         let device = match (function.class, function.code) {
-            (Class::Box, _) | (Class::Addressing, 0xa2 | 0xa3) => Address(1),
+            (Class::Box, _) | (Class::Addressing, 0xa2 | 0xa3 | 0xf0) => Address(1),
             (Class::Addressing, 0x0b) => Address::ALL,
             (Class::Addressing, _) => Address::UNASSIGNED,
             (Class::Motor, _) => Address(0x81),
