@@ -7,8 +7,8 @@
 //! request by address and function. Records of traced calls carry their call, which pairs them
 //! whatever overlaps.
 //!
-//! A frame that may be a request or a reply and answers no open request waits for the next one of its
-//! bus: if that one answers it, it was the request.
+//! A frame that may be a request or a reply and answers no open request waits for the next record: if
+//! that is a frame of its bus that answers it, it was the request.
 //!
 //! It keeps a bounded amount: one open request and one such frame a bus and the last few requests
 //! that timed out, of so many buses, and the calls that have not returned.
@@ -146,7 +146,7 @@ impl Exchange {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seen {
     /// A frame, as soon as it is seen; one that may be a request or a reply, and that answers nothing,
-    /// when the next one of its bus is.
+    /// when the next record is.
     Frame(Arc<Observed>),
     /// Noise, as soon as it is seen.
     Noise(Record),
@@ -179,6 +179,8 @@ pub struct Pairer {
     calls: BTreeMap<u64, Arc<Observed>>,
     /// The call that returned last: more of its bytes may follow.
     returned: Option<u64>,
+    /// The bus on which a frame waits for the next record.
+    held: Option<Arc<str>>,
     out: VecDeque<Seen>,
     /// The latest time of any record.
     now: Option<Time>,
@@ -205,6 +207,7 @@ impl Pairer {
             buses: BTreeMap::new(),
             calls: BTreeMap::new(),
             returned: None,
+            held: None,
             out: VecDeque::new(),
             now: None,
         }
@@ -213,6 +216,13 @@ impl Pairer {
     /// Takes the next record.
     pub fn push(&mut self, record: Record) {
         self.now = self.now.max(record.time);
+        // What is seen keeps the order of the records, whatever their buses.
+        let goes_on = record.call.is_none().then_some(&record.bus);
+        if let Some(held) = self.held.take_if(|held| Some(&*held) != goes_on)
+            && let Some(bus) = self.buses.get_mut(&*held)
+        {
+            bus.settle(&mut self.out);
+        }
         match (record.verdict, record.call) {
             (Verdict::Noise(_), _) => self.noise(record),
             (Verdict::Gap(gap), _) => self.gap(record, gap),
@@ -383,6 +393,7 @@ impl Pairer {
         });
         let Some(observed) = found else { return };
         if bus.may_be_either(&observed) {
+            self.held = Some(observed.record.bus.clone());
             bus.held = Some(observed);
         } else {
             bus.place(observed, &mut self.out);

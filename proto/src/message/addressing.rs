@@ -58,7 +58,10 @@ functions! {
     host 1_000 ms, 1 sends;
     effect Firmware;
     unknown "what 02, 03 and 06 do and what the bytes E0 and 75 in their answers say; how long a host waits";
-    request { Ask { command: LoaderCommand; Wire } }
+    request {
+        Versions if command = 0 { command: LoaderCommand; Wire }
+        Command { command: LoaderCommand; Wire }
+    }
     reply {
         Versions if command = 0 { versions: Text; Wire }
         Value { value: u8; Wire }
