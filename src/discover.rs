@@ -154,7 +154,7 @@ fn named(dialect: &Dialect, family: Family, func: u8) -> Option<&'static str> {
     }
     let classes = dialect.classes().filter(|class| {
         family == Family::Class(*class)
-            || (*class == Class::Addressing && matches!(func, 0xa0..=0xa3))
+            || (*class == Class::Addressing && matches!(func, 0xa0..=0xa3 | 0xf0))
     });
     let mut all = classes.flat_map(|class| dialect.functions(class));
     all.find(|declared| declared.code == func).map(|declared| declared.name)

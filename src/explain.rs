@@ -6,14 +6,14 @@ use std::process::ExitCode;
 use anyhow::bail;
 use k485_proto::address::{Address, Class, Device};
 use k485_proto::dialect::Dialect;
-use k485_proto::direction;
-use k485_proto::frame::{Frame, Hex};
+use k485_proto::exchange::{Observed, Pairer, Seen};
+use k485_proto::frame::Hex;
 use k485_proto::key::Key;
 use k485_proto::material::{self, Colour, TAG_FIELDS, TagRecord};
-use k485_proto::message::kind::hex_bytes;
 use k485_proto::message::{Form, Function, StatusRule};
 use k485_proto::slot::Slot;
 use k485_proto::status::Status;
+use k485_sniffer::format::hex::read_hex_text;
 
 use crate::dialect::DialectArg;
 use crate::encode::nearest;
@@ -22,14 +22,18 @@ use crate::encode::nearest;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 A byte may be a status, a function and an address at once: all of them are told. Without 0x two \
-digits are read as hex, as frames and documents write them.
+digits are read as hex, as frames and documents write them. Functions may be named with CMD_ in front, as \
+some hosts do.
 
 Examples:
   k485 explain 0x14 RETRUDE_ERR2 key849
-  k485 explain A2 EXTRUDE_PROCESS
-  k485 explain 011002 T1A motor1")]
+  k485 explain A2 EXTRUDE_PROCESS CMD_ONLINE_CHECK
+  k485 explain 011002 T1A motor1
+  k485 explain 'F7 01 03 00 A2 DA'
+  k485 explain '{\"code\":\"key840\", \"msg\":\"...\"}'")]
 pub(crate) struct Args {
-    /// Statuses, keys, functions, addresses, slots, material codes, colours, tag records
+    /// Statuses, keys, functions, addresses, slots, material codes, colours, tag records, frames in
+    /// any hex, a printer's message with its code
     #[arg(required = true, value_name = "WORD", allow_negative_numbers = true)]
     words: Vec<String>,
     #[command(flatten)]
@@ -59,7 +63,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             .map(|function| function.name)
             .chain(dialect.statuses().filter_map(|info| info.name))
             .collect();
-        if let Some(near) = nearest(word, &names) {
+        if let Some(near) = nearest(without_prefix(word), &names) {
             bail!("nothing known of {word}; did you mean {near}?");
         }
     }
@@ -67,7 +71,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         bail!(
             "nothing known of {}: expected a status (RETRUDE_ERR2, 0x14), a key (key849), a \
              function (EXTRUDE_PROCESS, A2), a device (box1), a slot (T1A), a material code \
-             (011002), a colour (0FF8800) or a tag's 40 characters",
+             (011002), a colour (0FF8800), a tag's 40 characters, a frame in hex or a printer's \
+             message with its \"code\"",
             unknown.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(", ")
         );
     }
@@ -85,10 +90,10 @@ fn explain(word: &str, dialect: &'static Dialect, out: &mut Vec<u8>) -> io::Resu
     if byte == Some(0xff) || word.eq_ignore_ascii_case("REQUEST") {
         writeln!(out, "status FF: what requests to boxes and the rack carry")?;
     }
-    if let Ok(key) = word.parse::<Key>() {
+    if let Ok(key) = code_of_message(word).unwrap_or(word).parse::<Key>() {
         self::key(key, dialect, out)?;
     }
-    let spoken = word.replace('-', "_");
+    let spoken = without_prefix(word).replace('-', "_");
     for function in dialect.all_functions() {
         let named = function.name.eq_ignore_ascii_case(&spoken);
         if named || byte == Some(function.code) {
@@ -117,7 +122,24 @@ fn explain(word: &str, dialect: &'static Dialect, out: &mut Vec<u8>) -> io::Resu
     if let Ok(record) = TagRecord::parse(word) {
         tag(&record, out)?;
     }
-    frame(word, dialect, out)
+    frames(word, dialect, out)
+}
+
+/// The name of a function without the `CMD_` that some hosts have in front of it.
+fn without_prefix(word: &str) -> &str {
+    match word.split_at_checked(4) {
+        Some((prefix, name)) if prefix.eq_ignore_ascii_case("cmd_") => name,
+        _ => word,
+    }
+}
+
+/// The value of `code` in a message as a printer logs it, `{"code":"key840", "msg":…}`: whole or cut
+/// short, in JSON or as Python writes it, with whatever is around it.
+fn code_of_message(word: &str) -> Option<&str> {
+    let quotes = ['"', '\''];
+    let (_, rest) = ["\"code\"", "'code'"].iter().find_map(|name| word.split_once(name))?;
+    let value = rest.trim_start().strip_prefix(':')?.trim_start().strip_prefix(quotes)?;
+    value.split(quotes).next()
 }
 
 /// Two hex digits, with or without `0x`.
@@ -248,8 +270,9 @@ fn what_is(addr: Address) -> Option<String> {
             "factory access to a box: executes, silent about errors".to_owned()
         }
         Device::Factory => "factory access to a box: it answers from its own address".to_owned(),
-        Device::AllTension => "all belt tension motors (broadcast)".to_owned(),
-        Device::AllMotors => "all motors (broadcast)".to_owned(),
+        Device::AllOther => "devices of an unknown class without an address".to_owned(),
+        Device::AllTension => "belt tension motors without an address".to_owned(),
+        Device::AllMotors => "motors without an address, and their answers".to_owned(),
         Device::Unassigned => "boxes without an address, and their answers".to_owned(),
         Device::All => "everyone (broadcast)".to_owned(),
         Device::Unknown(_) => return None,
@@ -270,16 +293,29 @@ fn tag(record: &TagRecord<'_>, out: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-/// A whole or bare frame.
-fn frame(word: &str, dialect: &'static Dialect, out: &mut Vec<u8>) -> io::Result<()> {
-    let Ok(bytes) = hex_bytes(word) else { return Ok(()) };
-    let bytes =
-        if Frame::is_bare(&bytes) { Frame::from_bare(&bytes).unwrap_or(bytes) } else { bytes };
-    let Ok(frame) = Frame::from_bytes(&bytes) else { return Ok(()) };
-    let dir = direction::certain(&frame, dialect);
-    let message = dialect.decode(&frame, dir, None);
+/// Whole or bare frames, in any spelling that `decode --hex` reads.
+fn frames(word: &str, dialect: &'static Dialect, out: &mut Vec<u8>) -> io::Result<()> {
+    let mut pairer = Pairer::with_dialect(dialect);
+    for record in read_hex_text("", word) {
+        match record {
+            Ok(record) => pairer.push(record),
+            // It is some other word.
+            Err(_) => return Ok(()),
+        }
+    }
+    pairer.finish();
+    while let Some(seen) = pairer.pull() {
+        if let Seen::Frame(observed) = seen {
+            frame(&observed, out)?;
+        }
+    }
+    Ok(())
+}
+
+fn frame(observed: &Observed, out: &mut Vec<u8>) -> io::Result<()> {
+    let (frame, message, dialect) = (observed.frame(), observed.message(), observed.dialect);
     let name = message.function.map_or("unknown function", |function| function.name);
-    let side = dir.map_or("frame", |dir| dir.name());
+    let side = observed.dir.map_or("frame", |dir| dir.name());
     writeln!(
         out,
         "{side} {}: {} {name}, STATUS {}",

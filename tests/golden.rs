@@ -11,12 +11,13 @@ use common::{k485, project};
 use serde_json::Value;
 
 /// The dialogues, with how many frames and exchanges are in each, and how many bytes of noise.
-const VECTORS: [(&str, usize, usize, usize); 7] = [
+const VECTORS: [(&str, usize, usize, usize); 8] = [
     ("single-box", 61, 34, 0),
     ("load-unload", 48, 24, 0),
     ("feed-stalled", 11, 5, 0),
     ("motors", 50, 26, 0),
     ("belts-rack", 20, 8, 0),
+    ("boot", 32, 19, 0),
     ("errors", 39, 21, 6),
     ("tags", 14, 7, 0),
 ];

@@ -229,7 +229,7 @@ fn round_trips() {
     let mut exchanges = 0;
     for function in message::all_functions() {
         let device = match (function.class, function.code) {
-            (Class::Box, _) | (Class::Addressing, 0xa2 | 0xa3) => Address(1),
+            (Class::Box, _) | (Class::Addressing, 0xa2 | 0xa3 | 0xf0) => Address(1),
             (Class::Addressing, 0x0b) => Address::ALL,
             (Class::Addressing, _) => Address::UNASSIGNED,
             (Class::Motor, _) => Address(0x81),
@@ -343,6 +343,25 @@ fn explained() {
             assert!(out.contains(part), "explain {line}: no {part:?} in\n{out}");
         }
     }
+    // As hosts, logs and documents write them, with blanks.
+    for (word, wanted) in [
+        ("CMD_ONLINE_CHECK", "function A2 ONLINE_CHECK (addressing): "),
+        ("cmd_extrude-process", "function 10 EXTRUDE_PROCESS (box): "),
+        ("F7 01 03 00 A2 DA", "request f7010300a2da: box1 ONLINE_CHECK, STATUS OK"),
+        ("f7:01:04:00:f0:00:4c", "frame f7010400f0004c: box1 LOADER_F0, STATUS OK"),
+        (
+            "F7 01 04 00 F0 03 45 F7 01 04 00 F0 E0 E2",
+            "response f7010400f0e0e2: box1 LOADER_F0, STATUS OK\n  value=224",
+        ),
+        (r#"{"code":"key840", "msg":"box state error", "values":[]}"#, "key840: "),
+        (r#"[ERROR] !! {"code": "key840", ..."#, "key840: "),
+        ("{'code': 'key840'}", "key840: "),
+    ] {
+        let out = k485(["explain", word]).clean();
+        assert!(out.contains(wanted), "explain {word}: no {wanted:?} in\n{out}");
+    }
+    let err = k485(["explain", "CMD_ONLINE_CHEK"]).failed(1);
+    assert!(err.contains("did you mean ONLINE_CHECK?"), "{err}");
     // One byte may be many things; a name is one.
     assert_eq!(words("explain RETRUDE_ERR2").clean().matches("function").count(), 0);
     assert_eq!(words("explain 0x01").clean().lines().filter(|l| !l.starts_with(' ')).count(), 4);

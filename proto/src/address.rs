@@ -1,8 +1,8 @@
 //! Addresses and device classes.
 //!
-//! Sources: 01–04 and 81–84 in captures; 11, 21, 22, 80, 85–88 and the broadcasts from what the
-//! vendor's host sends or its tables name; EA and EB from the box firmware's parser; 91 and 92
-//! from a vendor table that shipped code leaves out.
+//! Sources: 01–04, 81–85 and FB–FF in captures; 11, 21, 22, 80, 86–88 from what the vendor's host
+//! sends or its tables name; EA and EB from the box firmware's parser (EB also in a capture); 91 and
+//! 92 from a vendor table that shipped code leaves out.
 
 use core::fmt;
 use core::str::FromStr;
@@ -32,9 +32,13 @@ pub enum Device {
     FactorySilent,
     /// Factory access to a box (address EB): it answers from its own address.
     Factory,
-    /// All belt tension motors (address FC).
+    /// Where a device of a class that nobody knows would be without an address (address FB). A Hi's
+    /// host asks there at boot, and nobody answered.
+    AllOther,
+    /// Every belt tension motor without an address (address FC). Asked at boot by a Hi's host, and
+    /// nobody answered.
     AllTension,
-    /// All motors (address FD).
+    /// Every motor that holds no address yet, and such a motor's own answers (address FD).
     AllMotors,
     /// Every box that holds no address yet, and such a box's own answers (address FE).
     Unassigned,
@@ -87,7 +91,7 @@ impl Address {
     pub const FACTORY_SILENT: Address = Address(0xea);
     /// Factory access, answered.
     pub const FACTORY: Address = Address(0xeb);
-    /// All motors.
+    /// Motors without an address.
     pub const ALL_MOTORS: Address = Address(0xfd);
     /// Boxes without an address.
     pub const UNASSIGNED: Address = Address(0xfe);
@@ -105,6 +109,7 @@ impl Address {
             n @ 0x91..=0x92 => Device::Tension(n - 0x90),
             0xea => Device::FactorySilent,
             0xeb => Device::Factory,
+            0xfb => Device::AllOther,
             0xfc => Device::AllTension,
             0xfd => Device::AllMotors,
             0xfe => Device::Unassigned,
@@ -113,7 +118,8 @@ impl Address {
         }
     }
 
-    /// The class of the device; `None` for FF, FC, 91, 92 and unknown addresses.
+    /// The class of the device; `None` for FF, FC, FB, 91, 92 and unknown
+    /// addresses.
     #[must_use]
     pub fn class(self) -> Option<Class> {
         match self.device() {
@@ -123,15 +129,27 @@ impl Address {
             Device::Motor(_) | Device::AllMotors => Some(Class::Motor),
             Device::Belt(_) => Some(Class::Belt),
             Device::Rack => Some(Class::Rack),
-            Device::Tension(_) | Device::AllTension | Device::All | Device::Unknown(_) => None,
+            Device::Tension(_)
+            | Device::AllOther
+            | Device::AllTension
+            | Device::All
+            | Device::Unknown(_) => None,
         }
     }
 
-    /// Whether nobody answers what is sent here: the broadcasts FC, FD and FF. (A request to FE is
-    /// answered by a box without an address.)
+    /// Whether nobody answers what is sent here: FF, everyone. At the other addresses of
+    /// [`is_group`](Address::is_group) devices without an address answer: boxes at FE and motors at
+    /// FD were seen to.
     #[must_use]
     pub fn is_broadcast(self) -> bool {
-        matches!(self.0, 0xfc | 0xfd | 0xff)
+        self == Address::ALL
+    }
+
+    /// Whether this is no one device's address: FB to FE, each the devices of a class that have no
+    /// address yet, and FF.
+    #[must_use]
+    pub fn is_group(self) -> bool {
+        self.0 >= 0xfb
     }
 
     /// Whether no source names the address: a damaged ADDR passes the CRC, so such a frame is
@@ -143,10 +161,11 @@ impl Address {
 }
 
 /// The names that have no number.
-const WORDS: [(&str, u8); 7] = [
+const WORDS: [(&str, u8); 8] = [
     ("rack", 0x11),
     ("factory-silent", 0xea),
     ("factory", 0xeb),
+    ("all-other", 0xfb),
     ("all-tension", 0xfc),
     ("all-motors", 0xfd),
     ("unassigned", 0xfe),
@@ -225,6 +244,7 @@ mod tests {
             ("belt2", 0x22),
             ("motor1", 0x81),
             ("tension1", 0x91),
+            ("all-other", 0xfb),
             ("all_motors", 0xfd),
             ("unassigned", 0xfe),
             ("0x41", 0x41),
@@ -242,5 +262,6 @@ mod tests {
         assert!(Address(0x00).is_implausible());
         assert!(!Address(0x91).is_implausible());
         assert!(!Address::FACTORY.is_implausible());
+        assert!(!Address(0xfb).is_implausible());
     }
 }

@@ -205,21 +205,27 @@ impl Dialect {
 
     /// The function that a frame calls or answers, by its address and FUNC.
     ///
-    /// A0–A3 are address management on every address, and so is 0B to everyone; a box has a 0B of
-    /// its own.
+    /// A0–A3 are address management on every address, and so is 0B to a group (a box has a 0B of its
+    /// own), and F0 where a dialect does not say otherwise.
     #[must_use]
     pub fn find(&self, addr: Address, func: u8) -> Option<&'static Function> {
-        let managed = matches!(func, 0xa0..=0xa3) || (func == 0x0b && addr.is_broadcast());
+        let to_group = addr.is_group() && addr != Address::UNASSIGNED;
+        let managed = matches!(func, 0xa0..=0xa3) || (func == 0x0b && to_group);
+        let of_loaders = &message::addressing::loader_f0::FUNCTION;
         // The motors' address broadcast goes to FF, where no other class is spoken to.
         let class = match self.class(addr) {
             _ if managed => Class::Addressing,
             Some(class) => class,
             None if addr == Address::ALL => Class::Motor,
+            None if func == of_loaders.code => Class::Addressing,
             None => return None,
         };
-        let own = self.chain().flat_map(|dialect| dialect.functions.iter().copied());
-        let mut all = own.chain(message::functions(class).iter().copied());
-        all.find(|function| function.class == class && function.code == func)
+        let own = |class: Class| {
+            let own = self.chain().flat_map(|dialect| dialect.functions.iter().copied());
+            let mut all = own.chain(message::functions(class).iter().copied());
+            all.find(|function| function.class == class && function.code == func)
+        };
+        own(class).or_else(|| own(Class::Addressing).filter(|function| *function == of_loaders))
     }
 
     /// What a frame does where it is sent as a request.

@@ -7,8 +7,11 @@
 //! request by address and function. Records of traced calls carry their call, which pairs them
 //! whatever overlaps.
 //!
-//! It keeps a bounded amount: one open request a bus and the last few that timed out, of so many
-//! buses, and the calls that have not returned.
+//! A frame that may be a request or a reply and answers no open request waits for the next record: if
+//! that is a frame of its bus that answers it, it was the request.
+//!
+//! It keeps a bounded amount: one open request and one such frame a bus and the last few requests
+//! that timed out, of so many buses, and the calls that have not returned.
 
 mod bus;
 
@@ -142,7 +145,8 @@ impl Exchange {
 /// What the pairer gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seen {
-    /// A frame, as soon as it is seen.
+    /// A frame, as soon as it is seen; one that may be a request or a reply, and that answers nothing,
+    /// when the next record is.
     Frame(Arc<Observed>),
     /// Noise, as soon as it is seen.
     Noise(Record),
@@ -175,6 +179,8 @@ pub struct Pairer {
     calls: BTreeMap<u64, Arc<Observed>>,
     /// The call that returned last: more of its bytes may follow.
     returned: Option<u64>,
+    /// The bus on which a frame waits for the next record.
+    held: Option<Arc<str>>,
     out: VecDeque<Seen>,
     /// The latest time of any record.
     now: Option<Time>,
@@ -201,6 +207,7 @@ impl Pairer {
             buses: BTreeMap::new(),
             calls: BTreeMap::new(),
             returned: None,
+            held: None,
             out: VecDeque::new(),
             now: None,
         }
@@ -209,6 +216,13 @@ impl Pairer {
     /// Takes the next record.
     pub fn push(&mut self, record: Record) {
         self.now = self.now.max(record.time);
+        // What is seen keeps the order of the records, whatever their buses.
+        let goes_on = record.call.is_none().then_some(&record.bus);
+        if let Some(held) = self.held.take_if(|held| Some(&*held) != goes_on)
+            && let Some(bus) = self.buses.get_mut(&*held)
+        {
+            bus.settle(&mut self.out);
+        }
         match (record.verdict, record.call) {
             (Verdict::Noise(_), _) => self.noise(record),
             (Verdict::Gap(gap), _) => self.gap(record, gap),
@@ -247,6 +261,7 @@ impl Pairer {
     /// now ends.
     pub fn tick(&mut self, now: Time) {
         for bus in self.buses.values_mut() {
+            bus.settle_if_late(now, &mut self.out);
             if bus.pending.as_ref().is_some_and(|pending| pending.expired(Some(now))) {
                 bus.give_up(&mut self.out);
             }
@@ -257,6 +272,7 @@ impl Pairer {
     pub fn finish(&mut self) {
         let now = self.now;
         for bus in self.buses.values_mut() {
+            bus.settle(&mut self.out);
             if bus.pending.as_ref().is_some_and(|pending| pending.expired(now)) {
                 bus.give_up(&mut self.out);
             } else if let Some(pending) = bus.pending.take() {
@@ -281,6 +297,7 @@ impl Pairer {
             None => {
                 let time = record.time;
                 let bus = bus(&mut self.buses, &record.bus, self.dialect, &mut self.out);
+                bus.settle(&mut self.out);
                 bus.in_step = false;
                 // A wait that is over is told before what came after it.
                 if bus.pending.as_ref().is_some_and(|pending| pending.expired(time)) {
@@ -296,6 +313,7 @@ impl Pairer {
     fn gap(&mut self, record: Record, gap: Gap) {
         let began = record.time.map(|time| Time(time.0.saturating_sub(gap.ns.unwrap_or(0))));
         let bus = bus(&mut self.buses, &record.bus, self.dialect, &mut self.out);
+        bus.settle(&mut self.out);
         bus.gap(began, &mut self.out);
         self.out.push_back(Seen::Gap(record));
     }
@@ -322,7 +340,8 @@ impl Pairer {
     fn traced(&mut self, record: Record, id: u64) {
         let duration_ns = record.call.and_then(|call| call.duration_ns);
         let dialect = self.dialect;
-        let Some(mut observed) = observe(record, dialect, |frame| by_itself(frame, dialect)) else {
+        let Some(mut observed) = observe(record, dialect, |frame| direction::alone(frame, dialect))
+        else {
             return;
         };
         if observed.dir != Some(Direction::Response) {
@@ -362,33 +381,23 @@ impl Pairer {
     fn frame(&mut self, record: Record) {
         let bus = bus(&mut self.buses, &record.bus, self.dialect, &mut self.out);
         let time = record.time;
-        let Some(mut observed) = observe(record, self.dialect, |frame| bus.infer(frame, time))
-        else {
-            return;
-        };
-        let sure = matches!(observed.dir_source, Source::Given | Source::Certain);
-        match observed.dir {
-            Some(Direction::Request) => {
-                let observed = Arc::new(observed);
-                self.out.push_back(Seen::Frame(observed.clone()));
-                bus.request(observed, &mut self.out);
-            }
-            Some(Direction::Response) => {
-                observed.implausible |= bus.is_misaddressed(&observed.frame());
-                let asked = bus.asked(&observed.frame());
-                observed.request = asked.as_ref().map(|(pending, _)| pending.first.clone());
-                let observed = Arc::new(observed);
-                self.out.push_back(Seen::Frame(observed.clone()));
-                self.out.push_back(Seen::Exchange(bus.response(observed, asked)));
-            }
-            None => {
-                let observed = Arc::new(observed);
-                self.out.push_back(Seen::Frame(observed.clone()));
-                self.out.push_back(Seen::Lone(observed));
-            }
+        let mut answers_held = false;
+        if let Some(next) = record.wire().as_deref().and_then(|wire| Frame::from_bytes(wire).ok()) {
+            answers_held = bus.settle_before(&next, record.dir, time, &mut self.out);
         }
-        bus.in_step |= sure;
-        bus.last = time.or(bus.last);
+        let found = observe(record, self.dialect, |frame| match bus.infer(frame, time) {
+            (_, source) if answers_held && source != Source::Certain => {
+                (Some(Direction::Response), Source::Inferred)
+            }
+            found => found,
+        });
+        let Some(observed) = found else { return };
+        if bus.may_be_either(&observed) {
+            self.held = Some(observed.record.bus.clone());
+            bus.held = Some(observed);
+        } else {
+            bus.place(observed, &mut self.out);
+        }
     }
 }
 
@@ -401,10 +410,12 @@ fn bus<'b>(
 ) -> &'b mut Bus {
     if buses.len() >= BUSES
         && !buses.contains_key(name)
-        && let Some((_, given_up)) = buses.pop_first()
-        && let Some(pending) = given_up.pending
+        && let Some((_, mut given_up)) = buses.pop_first()
     {
-        out.push_back(Seen::Exchange(pending.end(Outcome::Unfinished)));
+        given_up.settle(out);
+        if let Some(pending) = given_up.pending {
+            out.push_back(Seen::Exchange(pending.end(Outcome::Unfinished)));
+        }
     }
     buses.entry(String::from(name)).or_insert_with(|| Bus::new(dialect))
 }
@@ -423,12 +434,6 @@ fn observe(
     };
     let implausible = direction::is_implausible(&frame, dialect);
     Some(Observed { record, wire, dir, dir_source, implausible, request: None, dialect })
-}
-
-/// The direction that a frame alone tells.
-fn by_itself(frame: &Frame<'_>, dialect: &Dialect) -> (Option<Direction>, Source) {
-    let dir = direction::certain(frame, dialect);
-    (dir, if dir.is_some() { Source::Certain } else { Source::Unknown })
 }
 
 /// An exchange that has only a reply.

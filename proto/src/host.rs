@@ -12,6 +12,7 @@ use crate::address::Address;
 use crate::dialect::Dialect;
 use crate::frame::Frame;
 use crate::message::{Function, boxes};
+use crate::record::Time;
 
 /// How the host sends a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +22,14 @@ pub struct Policy {
     /// How often it sends at most, the first time included. It sends again unchanged, 5 to 10 ms
     /// after the time-out.
     pub sends: u8,
+}
+
+impl Policy {
+    /// How long a reply to one transmission may take in a capture, in nanoseconds: the time-out, with
+    /// a quarter and 20 ms more for slow clocks.
+    pub(crate) fn wait_ns(self) -> i64 {
+        (i64::from(self.timeout_ms) * 5 / 4 + 20) * Time::MILLISECOND
+    }
 }
 
 /// What the host does for functions that are in none of its tables.
@@ -70,7 +79,7 @@ fn is_reply_to(addr: Address, func: u8, reply: &Frame<'_>) -> bool {
     by_func && by_addr
 }
 
-/// Whether nobody answers: what goes to FC, FD or FF.
+/// Whether nobody answers: what goes to FF.
 #[must_use]
 pub fn expects_no_reply(request: &Frame<'_>) -> bool {
     request.addr().is_broadcast()

@@ -137,7 +137,7 @@ fn answered(port: &mut impl Hear, played: &[u8]) -> anyhow::Result<Option<u8>> {
         };
         while let Some(span) = deframer.pull(&mut bytes) {
             let Span::Frame { frame, .. } = span else { continue };
-            let direction = direction::certain(&frame, &K2);
+            let (direction, _) = direction::alone(&frame, &K2);
             let again = direction.is_none() && before == frame.raw();
             let reply = direction == Some(Direction::Response) || again;
             if reply && played.contains(&frame.addr().0) {

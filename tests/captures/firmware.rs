@@ -15,7 +15,7 @@ use k485_proto::status::Status;
 use serde_json::Value;
 
 use crate::common::bytes;
-use crate::{Directions, Outcome, ensure, exchanges, json, seen};
+use crate::{Directions, Outcome, ensure, exchanges, json, observed, seen};
 
 /// A request and its replies.
 struct Vector {
@@ -111,10 +111,13 @@ pub(crate) fn replies(folder: &Path) -> Outcome {
     Ok(report)
 }
 
-/// Directions of requests as the vendor's host sends them, and of all replies.
+/// Directions of requests as the vendor's host sends them, of others, and of all replies: what the
+/// frame alone makes certain, and what the sequence of a request and its answers makes of those
+/// requests that are not the vendor's.
 pub(crate) fn directions(folder: &Path) -> Outcome {
     let (mut requests, mut others, mut replies) =
         (Directions::default(), Directions::default(), Directions::default());
+    let mut paired = Directions::default();
     for vector in vectors(folder)? {
         if let Ok(request) = Frame::from_bytes(&vector.request) {
             // The firmware does not look at a request's STATUS, so others were tried.
@@ -124,10 +127,16 @@ pub(crate) fn directions(folder: &Path) -> Outcome {
             let to = if vendors { &mut requests } else { &mut others };
             let found = direction::certain(&request, &K2);
             to.add(&request, found, Direction::Request, &vector.place);
+            if !vendors {
+                let frames = [&vector.request].into_iter().chain(&vector.replies);
+                let seen = seen(frames.map(|bytes| Record::of_span(&whole(bytes))));
+                let first = observed(&seen).next().ok_or("nothing seen")?;
+                paired.add(&request, first.dir, Direction::Request, &vector.place);
+            }
         }
         for reply in &vector.replies {
             let Ok(reply) = Frame::from_bytes(reply) else { continue };
-            // The firmware takes any address that it is given, also those of groups.
+            // The firmware takes any address that it is given, also everyone's.
             if !reply.addr().is_broadcast() {
                 let found = direction::certain(&reply, &K2);
                 replies.add(&reply, found, Direction::Response, &vector.place);
@@ -136,12 +145,13 @@ pub(crate) fn directions(folder: &Path) -> Outcome {
     }
     let report = format!(
         "requests: {requests}\n  replies: {replies}\n  requests that the vendor's host would not \
-         send so: {} right, {} unknown, {} wrong",
-        others.right,
-        others.unknown,
-        others.wrong.len() + others.excused.len()
+         send so: {}\n  the same with their answers: {}",
+        others.in_short(),
+        paired.in_short()
     );
-    ensure!(requests.wrong.is_empty() && replies.wrong.is_empty(), "{report}");
+    for found in [&requests, &replies, &others] {
+        ensure!(found.wrong.is_empty() && found.excused.is_empty(), "{report}");
+    }
     Ok(report)
 }
 

@@ -137,6 +137,14 @@ impl Directions {
     }
 }
 
+impl Directions {
+    /// The numbers alone.
+    fn in_short(&self) -> String {
+        let wrong = self.wrong.len() + self.excused.len();
+        format!("{} right, {} unknown, {wrong} wrong", self.right, self.unknown)
+    }
+}
+
 impl fmt::Display for Directions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Directions { right, unknown, wrong, excused } = self;

@@ -61,6 +61,7 @@ const TABLE: &[(Class, u8, Rows)] = &[
     (Class::Addressing, 0xa2, &[("", Read)]),
     (Class::Addressing, 0xa3, &[("", Read)]),
     (Class::Addressing, 0x0b, &[("01", Firmware)]),
+    (Class::Addressing, 0xf0, &[("00", Firmware), ("03", Firmware)]),
     (Class::Motor, 0x01, &[("00", Firmware)]),
     (Class::Motor, 0x03, &[("00", Firmware)]),
     (Class::Motor, 0x04, &[("00", Firmware)]),

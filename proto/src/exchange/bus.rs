@@ -26,13 +26,10 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    /// Whether more time has passed than the host would wait, with a quarter more for slow clocks.
+    /// Whether more time has passed than the host would wait.
     pub(super) fn expired(&self, now: Option<Time>) -> bool {
         match (self.sent, now) {
-            (Some(sent), Some(now)) => {
-                let wait = i64::from(self.policy.timeout_ms) * 5 / 4 + 20;
-                now.since(sent) > wait * Time::MILLISECOND
-            }
+            (Some(sent), Some(now)) => now.since(sent) > self.policy.wait_ns(),
             _ => false,
         }
     }
@@ -48,7 +45,9 @@ pub(super) struct Bus {
     /// noise or a gap, which may have been a request or a reply.
     pub(super) in_step: bool,
     /// When the last frame was seen.
-    pub(super) last: Option<Time>,
+    last: Option<Time>,
+    /// The last frame, where it may be a request or a reply and the next one tells.
+    pub(super) held: Option<Observed>,
 }
 
 impl Pending {
@@ -80,11 +79,18 @@ impl Pending {
 
 impl Bus {
     pub(super) fn new(dialect: &'static Dialect) -> Self {
-        Bus { dialect, pending: None, expired: VecDeque::new(), in_step: false, last: None }
+        Bus {
+            dialect,
+            pending: None,
+            expired: VecDeque::new(),
+            in_step: false,
+            last: None,
+            held: None,
+        }
     }
 
     /// The direction of a frame: from itself where that leaves no doubt, else from what went
-    /// before.
+    /// before, else what is to be expected of such a frame.
     pub(super) fn infer(
         &self,
         frame: &Frame<'_>,
@@ -98,29 +104,117 @@ impl Bus {
                 request == *frame && (pending.policy.sends > 1 || pending.sent.zip(time).is_none());
             host::answers(&request, frame) && !again && !pending.expired(time)
         });
-        match direction::certain(frame, self.dialect) {
+        let likely = match direction::alone(frame, self.dialect) {
             // Right behind its request, a frame that is too short for a reply is a bad reply.
-            Some(Direction::Request)
-                if answers && self.in_step && direction::is_two_faced(frame, self.dialect) => {}
-            Some(dir) => return (Some(dir), Source::Certain),
-            None => {}
-        }
+            (Some(Direction::Request), Source::Certain)
+                if answers && self.in_step && direction::is_two_faced(frame, self.dialect) =>
+            {
+                None
+            }
+            (dir, Source::Certain) => return (dir, Source::Certain),
+            (dir, _) => dir,
+        };
         let dir = match &self.pending {
             Some(pending) if host::answers(&pending.first.frame(), frame) => {
                 if pending.expired(time) {
-                    Some(Direction::Request)
+                    let again = pending.first.frame() == *frame;
+                    likely.filter(|_| !again).or(Some(Direction::Request))
                 } else if self.in_step || pending.sent.zip(time).is_some() {
                     Some(Direction::Response)
                 } else {
                     // Noise lies between and no time tells: it may have been the reply, and this
                     // the next request.
-                    None
+                    likely
                 }
             }
+            _ if likely.is_some() => likely,
             _ if self.in_step => Some(Direction::Request),
             _ => self.after_silence(frame, time).then_some(Direction::Request),
         };
         (dir, if dir.is_some() { Source::Inferred } else { Source::Unknown })
+    }
+
+    /// Whether a frame's direction is open until the next frame tells: it answers no request that is
+    /// known, and may be one.
+    pub(super) fn may_be_either(&self, observed: &Observed) -> bool {
+        let frame = observed.frame();
+        let open = match (observed.dir, observed.dir_source) {
+            (_, Source::Given | Source::Certain) | (Some(Direction::Request), _) => false,
+            (Some(Direction::Response), _) | (None, _) => true,
+        };
+        let mut asked = self.pending.iter().chain(&self.expired);
+        open && direction::may_ask(&frame, self.dialect)
+            && !asked.any(|pending| host::answers(&pending.first.frame(), &frame))
+    }
+
+    /// Decides on the held frame, given the next one; whether the next one answers it.
+    pub(super) fn settle_before(
+        &mut self,
+        next: &Frame<'_>,
+        dir: Option<Direction>,
+        time: Option<Time>,
+        out: &mut VecDeque<Seen>,
+    ) -> bool {
+        let Some(held) = &mut self.held else { return false };
+        let asked = held.frame();
+        let answers = match dir {
+            Some(dir) => dir == Direction::Response && host::answers(&asked, next),
+            None => direction::pairs(&asked, next, self.dialect),
+        };
+        let wait = host::policy(&asked, self.dialect).wait_ns();
+        let late = held.record.time.zip(time).is_some_and(|(held, time)| time.since(held) > wait);
+        let answers = answers && !late;
+        if answers {
+            (held.dir, held.dir_source) = (Some(Direction::Request), Source::Inferred);
+        }
+        self.settle(out);
+        answers
+    }
+
+    /// Gives the held frame as what it seems to be alone.
+    pub(super) fn settle(&mut self, out: &mut VecDeque<Seen>) {
+        if let Some(held) = self.held.take() {
+            self.place(held, out);
+        }
+    }
+
+    /// Gives the held frame when its reply would have come by now.
+    pub(super) fn settle_if_late(&mut self, now: Time, out: &mut VecDeque<Seen>) {
+        let is_late = self.held.as_ref().is_some_and(|held| {
+            let wait = host::policy(&held.frame(), self.dialect).wait_ns();
+            held.record.time.is_some_and(|time| now.since(time) > wait)
+        });
+        if is_late {
+            self.settle(out);
+        }
+    }
+
+    /// Gives a frame whose direction is decided, and what it makes of the exchanges.
+    pub(super) fn place(&mut self, mut observed: Observed, out: &mut VecDeque<Seen>) {
+        let sure = matches!(observed.dir_source, Source::Given | Source::Certain);
+        let time = observed.record.time;
+        match observed.dir {
+            Some(Direction::Request) => {
+                let observed = Arc::new(observed);
+                out.push_back(Seen::Frame(observed.clone()));
+                self.request(observed, out);
+            }
+            Some(Direction::Response) => {
+                observed.implausible |= self.is_misaddressed(&observed.frame());
+                let asked = self.asked(&observed.frame());
+                observed.request = asked.as_ref().map(|(pending, _)| pending.first.clone());
+                let observed = Arc::new(observed);
+                out.push_back(Seen::Frame(observed.clone()));
+                out.push_back(Seen::Exchange(self.response(observed, asked)));
+            }
+            None => {
+                let observed = Arc::new(observed);
+                out.push_back(Seen::Frame(observed.clone()));
+                out.push_back(Seen::Lone(observed));
+            }
+        }
+        self.in_step |= sure;
+        self.last = time.or(self.last);
     }
 
     /// Whether nothing was heard for longer than a device may take to answer this function.
@@ -129,7 +223,7 @@ impl Bus {
         self.last.zip(time).is_some_and(|(last, time)| time.since(last) > wait * 5 / 4)
     }
 
-    pub(super) fn request(&mut self, observed: Arc<Observed>, out: &mut VecDeque<Seen>) {
+    fn request(&mut self, observed: Arc<Observed>, out: &mut VecDeque<Seen>) {
         let frame = observed.frame();
         if let Some(pending) = &mut self.pending
             && pending.first.frame() == frame
@@ -159,7 +253,7 @@ impl Bus {
     }
 
     /// Takes out the request that a reply answers, open or given up.
-    pub(super) fn asked(&mut self, reply: &Frame<'_>) -> Option<(Pending, Outcome)> {
+    fn asked(&mut self, reply: &Frame<'_>) -> Option<(Pending, Outcome)> {
         let answered = |pending: &Pending| host::answers(&pending.first.frame(), reply);
         if let Some(pending) = self.pending.take_if(|pending| answered(pending)) {
             return Some((pending, Outcome::Answered));
@@ -169,11 +263,7 @@ impl Bus {
     }
 
     /// The exchange that a reply ends.
-    pub(super) fn response(
-        &self,
-        reply: Arc<Observed>,
-        asked: Option<(Pending, Outcome)>,
-    ) -> Exchange {
+    fn response(&self, reply: Arc<Observed>, asked: Option<(Pending, Outcome)>) -> Exchange {
         match asked {
             Some((pending, outcome)) => pending.answered(reply, outcome),
             None if self.in_step => alone(reply, Outcome::Unsolicited),
@@ -206,7 +296,7 @@ impl Bus {
 
     /// Whether a reply comes from another address than the open request of its function went to,
     /// and nobody else was asked: its ADDR is probably damaged.
-    pub(super) fn is_misaddressed(&self, reply: &Frame<'_>) -> bool {
+    fn is_misaddressed(&self, reply: &Frame<'_>) -> bool {
         let Some(pending) = &self.pending else { return false };
         let request = pending.first.frame();
         request.func() == reply.func()

@@ -124,6 +124,106 @@ fn a_request_that_equals_its_reply() {
     assert_eq!(seen[1..], ["motor1/11>- timeout", "motor1/11>motor1/11 answered 5ms"]);
 }
 
+/// Every frame's direction and source: `>certain`, `<inferred`, `?unknown`.
+fn directions(lines: &[&str]) -> Vec<String> {
+    let mut pairer = Pairer::new();
+    let mut out = Vec::new();
+    for record in records(lines) {
+        pairer.push(record);
+    }
+    pairer.finish();
+    while let Some(seen) = pairer.pull() {
+        if let Seen::Frame(frame) = seen {
+            let sign = match frame.dir {
+                Some(Direction::Request) => '>',
+                Some(Direction::Response) => '<',
+                None => '?',
+            };
+            out.push(format!("{sign}{}", frame.dir_source.name()));
+        }
+    }
+    out
+}
+
+#[test]
+fn a_pair_decides_on_a_frame_that_may_go_either_way() {
+    let (ask, told) = ("f70104000800f0", "f7010400080fdd");
+    // Nobody but a box answers so, and the known hosts ask with FF.
+    assert_eq!(directions(&[told]), ["<inferred"]);
+    assert_eq!(
+        directions(&[POLL, STATE, told, POLL]),
+        [">certain", "<certain", "<inferred", ">certain"]
+    );
+    // Behind each other one of them asks.
+    assert_eq!(directions(&[ask, told]), [">inferred", "<inferred"]);
+    assert_eq!(exchanges(records(&[ask, told])), ["box1/08>box1/08 answered"]);
+    assert_eq!(exchanges(records(&[ask, ask])), ["box1/08>box1/08 answered"]);
+    // Not across noise, nor after the time-out, nor from another address.
+    assert_eq!(directions(&[ask, "00", told]), ["<inferred", "<inferred"]);
+    assert_eq!(
+        directions(&[&format!("0 {ask}"), &format!("9000 {told}")]),
+        ["<inferred", "<inferred"]
+    );
+    assert_eq!(directions(&[ask, "f7020400080fdd"]), ["<inferred", "<inferred"]);
+    // To a question with FF it is the answer at once.
+    assert_eq!(directions(&["f70104ff0800db", told]), [">certain", "<inferred"]);
+    // A function that nobody knows, alone and answered.
+    let (ask, told) = ("f7010400770196", "f701050077010287");
+    assert_eq!(directions(&[ask]), ["?unknown"]);
+    assert_eq!(directions(&[ask, told]), [">inferred", "<inferred"]);
+    // Motors' replies may be the next request, so only one that is a reply for certain tells.
+    assert_eq!(
+        directions(&["f78104000c0b95", "f7810b000c0000000000000000fb"]),
+        [">inferred", "<certain"]
+    );
+    assert_eq!(directions(&[STALL, STALL]), ["?unknown", "?unknown"]);
+}
+
+#[test]
+fn a_boot_with_loaders() {
+    let (ask, motor) = ("f7fd0500a1fdfdce", "f7fd1100a10201cdab052252bc248a39e339e32b");
+    let seen = exchanges(records(&[
+        "f7eb03ff56cf",
+        "f7ff04000b00cf",
+        ask,
+        motor,
+        ask,
+        motor,
+        "f7fc0500a1fcfcdc",
+        "f7fb0500a1fbfba2",
+        "f7fd1000a085cdab052252bc248a39e339e3dc",
+        "f7851100a00201cdab052252bc248a39e339e39e",
+        "f7850400f0004c",
+        "f7851c00f06d6f74325f3032335f4333302d6d6f74325f3030325f303731b8",
+        "f7010400f0004c",
+        "f7010301f076",
+        "f7010400f00345",
+        "f7010400f0e0e2",
+        "f7850400f00242",
+        "f7850400f07500",
+    ]));
+    assert_eq!(
+        seen,
+        [
+            "factory/56>- timeout",
+            "all/0b>- no_reply_expected",
+            "all-motors/a1>all-motors/a1 answered",
+            "all-motors/a1>all-motors/a1 answered",
+            "all-tension/a1>- timeout",
+            "all-other/a1>- timeout",
+            "all-motors/a0>motor5/a0 answered",
+            "motor5/f0>motor5/f0 answered",
+            "box1/f0>box1/f0 answered",
+            "box1/f0>box1/f0 answered",
+            "motor5/f0>motor5/f0 answered",
+        ]
+    );
+    // By itself, too.
+    let pair = ["f7010400f00345", "f7010400f0e0e2"];
+    assert_eq!(directions(&pair), [">inferred", "<inferred"]);
+    assert_eq!(exchanges(records(&pair[..1])), ["lone box1/f0"]);
+}
+
 #[test]
 fn late_doubled_and_orphaned_replies() {
     // The first reply of a capture has lost its request.

@@ -306,6 +306,7 @@ fn marks_of_frames() {
     let frame = |record: Record| {
         let mut pairer = Pairer::new();
         pairer.push(record);
+        pairer.finish();
         pairer.pull().unwrap()
     };
     let record = |hex: &str| {

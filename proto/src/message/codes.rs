@@ -121,6 +121,10 @@ codes! {
         2 MOTOR "motor",
         3 TENSION "tension",
     }
+    /// What a loader is asked by LOADER_F0.
+    LoaderCommand U8 {
+        0 VERSIONS "versions",
+    }
     /// Which program a device runs.
     Program U8 {
         0 APP "app",

@@ -63,7 +63,7 @@ fn message(hex: &str, request: Option<&str>) -> String {
     let asked = asked.as_deref().map(|bytes| Frame::from_bytes(bytes).unwrap());
     let dir = match request {
         Some(_) => Some(Direction::Response),
-        None => crate::direction::certain(&frame, &K2),
+        None => crate::direction::alone(&frame, &K2).0,
     };
     let message = K2.decode(&frame, dir, asked.as_ref());
     let mut text = message.function.map_or("?", |f| f.name).to_string();

@@ -50,7 +50,7 @@ fn write(
         Family::Address(addr) => Some(addr),
         Family::Class(_) => None,
     }) {
-        if !Address(addr).is_broadcast() && devices.insert(addr) {
+        if !Address(addr).is_group() && devices.insert(addr) {
             let name = device(addr);
             write!(
                 out,
@@ -86,7 +86,7 @@ fn class(function: &Function) -> Option<String> {
     match function.family {
         _ if matches!(function.func, 0xa0..=0xa3) => Some(Class::Addressing.name().into()),
         Family::Class(class) => Some(class.name().into()),
-        Family::Address(addr) => (!Address(addr).is_broadcast()).then(|| device(addr)),
+        Family::Address(addr) => (!Address(addr).is_group()).then(|| device(addr)),
     }
 }
 

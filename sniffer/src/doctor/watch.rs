@@ -172,7 +172,7 @@ impl Watch {
             last.bytes == record.bytes && apart.is_some_and(|apart| apart < ECHO)
         });
         // A motor's reply may equal its request, and boxes send the reply to A0 three times.
-        let (count, echoes) = match direction::certain(&frame, self.dialect) {
+        let (count, echoes) = match direction::alone(&frame, self.dialect).0 {
             Some(Direction::Request) => (&mut self.seen.requests, &mut self.seen.request_echoes),
             Some(Direction::Response) if frame.func() != 0xa0 => {
                 (&mut self.seen.replies, &mut self.seen.reply_echoes)

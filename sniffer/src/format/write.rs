@@ -90,11 +90,13 @@ impl Item {
     }
 }
 
-/// The items of a reading, each as soon as its record is read.
+/// The items of a reading, in its order, each as soon as its record is read; a frame that may go
+/// either way when the next record is.
 pub struct Items {
     reading: Reading,
     pairer: Pairer,
     ready: VecDeque<Item>,
+    is_over: bool,
 }
 
 impl Items {
@@ -107,7 +109,12 @@ impl Items {
     /// As [`Items::new`], read in this dialect: directions and names depend on it.
     #[must_use]
     pub fn with_dialect(reading: Reading, dialect: &'static Dialect) -> Self {
-        Items { reading, pairer: Pairer::with_dialect(dialect), ready: VecDeque::new() }
+        Items {
+            reading,
+            pairer: Pairer::with_dialect(dialect),
+            ready: VecDeque::new(),
+            is_over: false,
+        }
     }
 }
 
@@ -119,14 +126,19 @@ impl Iterator for Items {
             if let Some(item) = self.ready.pop_front() {
                 return Some(Ok(item));
             }
-            let record = match self.reading.next()? {
-                Ok(record) => record,
-                Err(complaint) => return Some(Err(complaint)),
-            };
-            if record.verdict == Verdict::NoReply {
-                self.ready.push_back(Item::NoReply(record.clone()));
+            let mut silent = None;
+            match self.reading.next() {
+                Some(Ok(record)) => {
+                    silent = (record.verdict == Verdict::NoReply).then(|| record.clone());
+                    self.pairer.push(record);
+                }
+                Some(Err(complaint)) => return Some(Err(complaint)),
+                None if self.is_over => return None,
+                None => {
+                    self.is_over = true;
+                    self.pairer.finish();
+                }
             }
-            self.pairer.push(record);
             while let Some(seen) = self.pairer.pull() {
                 match seen {
                     Seen::Frame(observed) => self.ready.push_back(Item::Frame(observed)),
@@ -135,6 +147,7 @@ impl Iterator for Items {
                     Seen::Exchange(_) | Seen::Lone(_) => {}
                 }
             }
+            self.ready.extend(silent.map(Item::NoReply));
         }
     }
 }

@@ -54,6 +54,8 @@ struct Sequence {
 #[derive(Debug)]
 pub struct Answers {
     sequences: HashMap<Key, Sequence>,
+    /// What requests begin with: address, STATUS, function.
+    spoken: BTreeSet<(Address, u8, u8)>,
     /// Addresses that requests are answered at.
     asked: BTreeSet<Address>,
     /// Addresses that answers come from.
@@ -72,6 +74,7 @@ impl Answers {
     pub fn new(repeat: bool) -> Answers {
         Answers {
             sequences: HashMap::new(),
+            spoken: BTreeSet::new(),
             asked: BTreeSet::new(),
             from: BTreeSet::new(),
             repeat,
@@ -107,6 +110,7 @@ impl Answers {
             latency_ns: exchange.latency_ns,
             sends: exchange.attempts.unwrap_or(1).max(1),
         };
+        self.spoken.insert(head(&request.frame()));
         let key = self.shared.keep(&key(&request.frame()));
         self.sequences.entry(key).or_default().entries.push(entry);
     }
@@ -121,6 +125,12 @@ impl Answers {
     #[must_use]
     pub fn plays(&self, addr: Address) -> bool {
         self.asked.contains(&addr)
+    }
+
+    /// Whether a request of this address, STATUS and function is in the capture.
+    #[must_use]
+    pub fn knows(&self, request: &Frame<'_>) -> bool {
+        self.spoken.contains(&head(request))
     }
 
     /// How many different requests are known, and how many exchanges they are made of.
@@ -177,6 +187,10 @@ impl Sequence {
         };
         at
     }
+}
+
+fn head(request: &Frame<'_>) -> (Address, u8, u8) {
+    (request.addr(), request.status().0, request.func())
 }
 
 /// Address, function and data, one after the other.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use k485_proto::address::Address;
 use k485_proto::deframer::{Deframer, Span};
-use k485_proto::direction;
+use k485_proto::direction::{self, Source};
 use k485_proto::frame::{Frame, HEAD};
 use k485_proto::host::ask::Echo;
 use k485_proto::record::{Direction, Time};
@@ -196,7 +196,13 @@ impl Device {
         if self.is_echo(frame, time) {
             return;
         }
-        if direction::certain(frame, self.answers.dialect()) == Some(Direction::Response) {
+        // What only seems to be a reply is a request where one like it was recorded.
+        let is_reply = match direction::alone(frame, self.answers.dialect()) {
+            (Some(Direction::Response), Source::Certain) => true,
+            (Some(Direction::Response), _) => !self.answers.knows(frame),
+            _ => false,
+        };
+        if is_reply {
             if self.answers.addresses().contains(&frame.addr()) {
                 self.out.push_back(DeviceEvent::Conflict { time, addr: frame.addr() });
             }

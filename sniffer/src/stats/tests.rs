@@ -156,7 +156,7 @@ fn rows_are_bounded() {
 #[test]
 fn requests_and_buses_are_bounded() {
     let text: String =
-        (0..5000u32).map(|i| line(u64::from(i), 0xfd, 0, 0x05, &i.to_be_bytes())).collect();
+        (0..5000u32).map(|i| line(u64::from(i), 0xff, 0, 0x05, &i.to_be_bytes())).collect();
     let one = report(&[&text]);
     assert_eq!(one.totals.requests_not_followed, 5000 - MAX_REQUESTS as u64);
     let mut stats = Stats::new();

@@ -128,9 +128,11 @@ fn function(function: &FunctionDraft, errors: &mut Errors<'_>) {
             "A0 to A3 are address management on every address: class addressing",
         );
     }
-    if !managed && function.code != 0x0b && function.class == "addressing" {
-        errors
-            .add(function.at.clone(), "class addressing holds A0 to A3, and 0B to everyone, alone");
+    if !managed && !matches!(function.code, 0x0b | 0xf0) && function.class == "addressing" {
+        errors.add(
+            function.at.clone(),
+            "class addressing holds A0 to A3, 0B to everyone and the loaders' F0, alone",
+        );
     }
     for forms in [&function.request, &function.reply] {
         let mut seen: Vec<&str> = Vec::new();
