@@ -196,7 +196,7 @@ impl Show {
             self.lone_frames()?;
         }
         let text = match &event.kind {
-            Kind::Connected { message } => format!("connected: {message}"),
+            Kind::Connected { message, .. } => format!("connected: {message}"),
             Kind::Dropped { count } => format!("the tracer dropped {count} events"),
             Kind::Lost { reason } => format!("the tracer lost an event: {reason}"),
             Kind::Mark { name } => format!("mark: {name}"),

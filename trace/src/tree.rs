@@ -149,8 +149,8 @@ impl Tree {
                 }
                 Step::Other
             }
-            Kind::Connected { message } => {
-                self.restart(space, judge);
+            Kind::Connected { message, schema } => {
+                self.restart(space, *schema, judge);
                 let message = message.to_string();
                 self.tell(Item::Connected { time: event.time, message })
             }
@@ -210,7 +210,7 @@ impl Tree {
     ) -> Step {
         let given_up = self.calls.given_up();
         let crowded_out = self.calls.crowded_out();
-        let begin = self.calls.call(space, id, event.time, site, &args.text, ());
+        let begin = self.calls.call(space, event, id, site, &args.text, ());
         if self.calls.given_up() > given_up {
             self.restart_calls(space, judge);
         }
@@ -296,7 +296,7 @@ impl Tree {
             End::Raised { error, .. } => error,
             End::NotSeen => "",
         };
-        let found = self.calls.end(space, id, site, text);
+        let found = self.calls.end(space, event, id, site, text);
         if let Some(space) = self.spaces.get_mut(&space)
             && !matches!(found, open::End::Orphan { .. })
         {
@@ -304,16 +304,16 @@ impl Tree {
         }
         match found {
             open::End::Again { .. } => Step::Again,
+            open::End::Inner { number, .. } => {
+                // Nothing is within it any more; it stands if its outer end does not come.
+                self.came_to(number, event, duration, end);
+                self.unstack(space, number);
+                Step::Again
+            }
             open::End::Of { number, .. } => {
-                let Some(open) = self.open.get_mut(&number) else { return Step::Again };
-                let depth = open.node.depth;
-                let passed = || {
-                    let mono = event.context.mono.zip(open.node.context.mono);
-                    let mono = mono.map(|(to, from)| to.saturating_sub(from));
-                    mono.or_else(|| Some(event.time?.since(open.node.begin?)))
+                let Some(depth) = self.came_to(number, event, duration, end) else {
+                    return Step::Again;
                 };
-                open.node.duration = duration.or_else(passed);
-                open.node.end = end;
                 self.close(number, judge);
                 Step::End { number, depth }
             }
@@ -342,17 +342,41 @@ impl Tree {
         }
     }
 
+    /// What came of an open call; gives how deep it is.
+    fn came_to(
+        &mut self,
+        number: u64,
+        event: &Event<'_>,
+        duration: Option<i64>,
+        end: End,
+    ) -> Option<usize> {
+        let open = self.open.get_mut(&number)?;
+        let passed = || {
+            let mono = event.context.mono.zip(open.node.context.mono);
+            let mono = mono.map(|(to, from)| to.saturating_sub(from));
+            mono.or_else(|| Some(event.time?.since(open.node.begin?)))
+        };
+        open.node.duration = duration.or_else(passed);
+        open.node.end = end;
+        Some(open.node.depth)
+    }
+
+    /// Nothing that comes is within the call: what seemed to be above it is another greenlet's.
+    fn unstack(&mut self, space: usize, number: u64) {
+        let apart = self.spaces.get_mut(&space).and_then(|space| space.stacks.end(number));
+        if let Some(other) = apart.and_then(|apart| self.open.get_mut(&apart)) {
+            other.parent = None;
+            self.waiting.insert(other.node.order, None);
+        }
+    }
+
     /// The call is over, in whatever way.
     fn close(&mut self, number: u64, judge: &mut dyn Judge) {
         let Some(Open { mut node, space, parent, within, size, .. }) = self.open.remove(&number)
         else {
             return;
         };
-        let apart = self.spaces.get_mut(&space).and_then(|space| space.stacks.end(number));
-        if let Some(other) = apart.and_then(|apart| self.open.get_mut(&apart)) {
-            other.parent = None;
-            self.waiting.insert(other.node.order, None);
-        }
+        self.unstack(space, number);
         let held = size + node.children.iter().map(Child::size).sum::<usize>();
         self.held = self.held.saturating_sub(held);
         node.own = node.duration.map(|duration| duration.saturating_sub(within).max(0));
@@ -405,8 +429,8 @@ impl Tree {
     }
 
     /// The host of a space began anew.
-    fn restart(&mut self, space: usize, judge: &mut dyn Judge) {
-        self.calls.restart(space);
+    fn restart(&mut self, space: usize, schema: Option<u64>, judge: &mut dyn Judge) {
+        self.calls.connected(space, schema);
         self.restart_calls(space, judge);
     }
 
