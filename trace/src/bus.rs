@@ -204,7 +204,7 @@ impl BusRecords {
                 if self.last_gap.replace((*from, *to)) != Some((*from, *to)) =>
             {
                 let ns = to.zip(*from).map(|(to, from)| to.since(from));
-                self.gap(&place, GapReason::Unplugged, ns, out);
+                self.gap(&place, GapReason::Disconnected, ns, out);
             }
             Kind::Dropped { .. } | Kind::Lost { .. } => {
                 self.gap(&place, GapReason::Dropped, None, out)

@@ -329,7 +329,7 @@ fn what_is_missing_is_a_gap_of_every_bus() {
             other => panic!("{other:?}"),
         })
         .collect();
-    let (unplugged, dropped) = (GapReason::Unplugged, GapReason::Dropped);
+    let (away, dropped) = (GapReason::Disconnected, GapReason::Dropped);
     // The first one was told before any bus was known.
-    assert_eq!(gaps, [(unplugged, Some(3_500_000_000), BOX, 5), (dropped, None, BOX, 6)]);
+    assert_eq!(gaps, [(away, Some(3_500_000_000), BOX, 5), (dropped, None, BOX, 6)]);
 }
