@@ -25,7 +25,7 @@ mod tests;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use k485_proto::record::{Call, Time};
+use k485_proto::record::{Call, Record, Time};
 
 use frames::{Asked, Sender, own_frames, reply_frames};
 pub use item::{Item, Judge, Options, Step};
@@ -76,6 +76,8 @@ pub struct Tree {
     left_out: u64,
     /// Requests outside of the send function's own calls, whose reply may come.
     asked: HashMap<Sender, Asked>,
+    /// What the frame told that was taken last.
+    frames: Vec<Record>,
     /// The place where events were missing last.
     lost: u64,
     last_gap: Option<(Option<Time>, Option<Time>)>,
@@ -144,10 +146,11 @@ impl Tree {
                 let name =
                     if path.is_empty() { attr.to_string() } else { format!("{path}.{attr}") };
                 let (order, value) = (self.order, value.to_string());
-                if let Some(parent) = self.around(space, &event.context) {
-                    self.put(Some(parent), Child::Attr { order, name, value });
+                let parent = self.around(space, &event.context);
+                if parent.is_some() {
+                    self.put(parent, Child::Attr { order, name, value });
                 }
-                Step::Other
+                Step::Attr { parent, depth: self.depth_within(parent) }
             }
             Kind::Connected { message, schema } => {
                 self.restart(space, *schema, judge);
