@@ -93,7 +93,8 @@ _ARG = {
 
 def _arg(value):
     text = _ARG.get(type(value))
-    return str(plain(value)) if text is None else text(value)
+    # In ASCII: which characters repr() shows as they are depends on the Python's Unicode.
+    return ascii(plain(value)) if text is None else text(value)
 
 
 def args_text(args, kw):
