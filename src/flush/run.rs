@@ -44,6 +44,14 @@ pub(super) struct Run<'a> {
     looked: bool,
 }
 
+/// Flushes that failed.
+struct Failed {
+    /// And are not done.
+    pairs: Vec<Pair>,
+    /// And were made up for on the way to another one, with the error.
+    made_up: Vec<(Pair, String)>,
+}
+
 /// Why it ends before its end.
 #[derive(Debug, thiserror::Error)]
 enum End {
@@ -119,8 +127,8 @@ impl<'a> Run<'a> {
                 }
             }
         }
-        let (failed, made_up) = match result {
-            Ok(all) => all,
+        let Failed { pairs: failed, made_up } = match result {
+            Ok(failed) => failed,
             Err(end) => {
                 eprintln!("k485: {}", end.at(&place));
                 if self.sent {
@@ -169,7 +177,7 @@ impl<'a> Run<'a> {
 
     /// Makes the flushes; gives those that failed, and those that failed and were made up for on the
     /// way to another one.
-    fn pairs(&mut self, pairs: &[Pair]) -> Result<(Vec<Pair>, Vec<(Pair, String)>), End> {
+    fn pairs(&mut self, pairs: &[Pair]) -> Result<Failed, End> {
         let mut failed: Vec<(Pair, String)> = Vec::new();
         let mut in_a_row = 0;
         for (number, pair) in pairs.iter().enumerate() {
@@ -191,7 +199,7 @@ impl<'a> Run<'a> {
         }
         let is_done = |(pair, _): &(Pair, String)| self.session.done().contains(pair);
         let (made_up, failed): (Vec<_>, Vec<_>) = failed.into_iter().partition(is_done);
-        Ok((failed.into_iter().map(|(pair, _)| pair).collect(), made_up))
+        Ok(Failed { pairs: failed.into_iter().map(|(pair, _)| pair).collect(), made_up })
     }
 
     fn pair(&mut self, number: usize, of: usize, pair: Pair) -> Result<(), End> {
