@@ -50,6 +50,8 @@ def every_kind():
         (CALL, 4, MONO + 19_600_000, 0, 4711, 0, 1, 1, snapshot_args((loop, None, True, 'a, b')), None),
         # Texts that a wrapper takes without a snapshot, lone halves among them.
         (CALL, 5, MONO + 19_600_000, 0, 4711, 0, 1, 1, ('\udfff\ud83d\ude00', '\xe9\u2028\U0001f600'), None),
+        (CALL, 6, MONO + 19_600_000, 0, 4711, 0, 5, 2, snapshot_args(('\u2028' * 600, [7])), snapshot_kw({'name': '\xe9' * 600})),
+        (RETURN, 6, MONO + 19_600_000, 0, 4711, 0, 5, 2, MONO + 19_600_000, None),
         (RETURN, 5, MONO + 19_600_000, 0, 4711, 0, 1, 1, MONO + 19_600_000, 'a\ud800b'),
         (RETURN, 4, MONO + 19_600_001, 0, 4711, 0, 1, 1, MONO + 19_600_000, snapshot((1, [], {}))),
         (RETURN, 1, MONO + 20_000_000, 0, 4711, 0, 0, 0, MONO, None),
