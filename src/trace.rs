@@ -11,6 +11,7 @@ mod exchanges;
 mod gcode;
 mod input;
 mod json;
+mod live;
 mod logs;
 mod show;
 mod stats;

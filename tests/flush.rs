@@ -136,6 +136,17 @@ fn never_while_it_prints() {
 }
 
 #[test]
+fn what_the_printer_does_not_tell_is_said() {
+    let bench = Bench::new();
+    bench.printer.model().without = vec!["print_stats", "idle_timeout"];
+    let run = bench.collect(&with(&["--yes", "--first-load-only"]));
+    assert_eq!(run.code, Some(0), "{}", run.err);
+    for said in ["it has no print_stats", "it has no idle_timeout"] {
+        assert_eq!(run.err.matches(said).count(), 1, "{}", run.err);
+    }
+}
+
+#[test]
 fn not_before_it_is_idle() {
     let bench = Bench::new();
     bench.printer.model().busy = u32::MAX;
@@ -185,7 +196,9 @@ fn what_failed_may_be_made_up_for_on_the_way() {
     // T1A > T1B asks for T1A, and nothing is loaded: that is the first load that had failed.
     let told = bench.told();
     assert_eq!(told[3..6], ["Tn_action tool=T1A", "UNLOAD_FILAMENT", "Tn_action tool=T1A"]);
-    assert!(run.err.contains("4 flushes done, 0 failed"), "{}", run.err);
+    let said = "failed at first, made up for since: none > T1A: key835 blocked\n\
+                4 flushes done, 0 failed, 1 of those done at a second attempt\n";
+    assert!(run.err.ends_with(said), "{}", run.err);
 }
 
 #[test]
@@ -210,6 +223,8 @@ fn a_shut_down_or_lost_printer_ends_it() {
         let code = if fate == Fate::Silent { 5 } else { 1 };
         assert_eq!(run.code, Some(code), "{fate:?}: {}", run.err);
         assert!(run.err.contains("the heaters were left as they are"), "{}", run.err);
+        let why = run.err.lines().find(|line| line.starts_with("k485: ")).unwrap();
+        assert_eq!(why.matches(&bench.place).count(), 1, "{why}");
         // Nothing more was told.
         assert_eq!(bench.told(), ALL[..2]);
     }
@@ -313,6 +328,16 @@ fn a_trace_gives_a_table_and_the_model_behind_it() {
     };
     has("T1A T1B 1 163.75 109.17 ffffff > ff0000 101001 20.00 90.00");
     has("T1B 366.2 - 70.0");
+    // The slots stand above their numbers.
+    let matrix = out.lines().skip_while(|line| !line.starts_with("Lengths in mm")).skip(1);
+    let ends = |line: &str| {
+        let mut ends: Vec<usize> =
+            line.match_indices(' ').map(|(at, _)| at).chain([line.len()]).collect();
+        ends.retain(|end| *end > 0 && line.as_bytes()[end - 1] != b' ');
+        ends
+    };
+    let matrix: Vec<Vec<usize>> = matrix.take(4).map(ends).collect();
+    assert!(matrix[1..].iter().all(|row| row[1..] == matrix[0]), "{out}");
     // The colours foretell what they were not given; a sum of parts does not.
     has("colours 6 1.500 0.00 0.00 6 0.00 0.00 the best");
     let json = k485(["flush", "analyze", "--to", "json", &path].iter().chain(&SPOOLS)).clean();

@@ -29,7 +29,8 @@ OFFSET = 1_700_000_000_123_456_789
 def every_kind():
     """One event of each kind, with every kind of value in it."""
     many = [0, -1, 2147483647, -2147483648, 2147483648, 4294967296, (1 << 63) - 1, -(1 << 63) + 1, 1 << 70]
-    odd = [0.1, -0.0, 1e-05, 1e300, float('nan'), float('-inf'), 3 + 4j, 'é\u20ac\U0001f600', 'a\ud800b', 'line\n"\\\x00']
+    odd = [0.1, -0.0, 1e-05, 1e300, float('nan'), float('-inf'), 3 + 4j, 'é\u20ac\U0001f600', 'a\ud800b', 'line\n"\\\x00',
+           'it\'s\x7f\xad\u2028\ufeff']
     nested = {'a': [1, (2, {'b': b'\x00\xff'})], 7: {1, }, None: bytearray(b'\x01'), 'long': 'x' * 600, 'many': list(range(90))}
     loop = []
     loop.append(loop)
@@ -47,6 +48,11 @@ def every_kind():
         (OTHER, MONO + 19_400_000, 'mark', {'name': 'first layer'}),
         (OTHER, MONO + 19_500_000, 'deep_traces_enabled', {'total': 2, 'objects': ['box(2)']}),
         (CALL, 4, MONO + 19_600_000, 0, 4711, 0, 1, 1, snapshot_args((loop, None, True, 'a, b')), None),
+        # Texts that a wrapper takes without a snapshot, lone halves among them.
+        (CALL, 5, MONO + 19_600_000, 0, 4711, 0, 1, 1, ('\udfff\ud83d\ude00', '\xe9\u2028\U0001f600'), None),
+        (CALL, 6, MONO + 19_600_000, 0, 4711, 0, 5, 2, snapshot_args(('\u2028' * 600, [7])), snapshot_kw({'name': '\xe9' * 600})),
+        (RETURN, 6, MONO + 19_600_000, 0, 4711, 0, 5, 2, MONO + 19_600_000, None),
+        (RETURN, 5, MONO + 19_600_000, 0, 4711, 0, 1, 1, MONO + 19_600_000, 'a\ud800b'),
         (RETURN, 4, MONO + 19_600_001, 0, 4711, 0, 1, 1, MONO + 19_600_000, snapshot((1, [], {}))),
         (RETURN, 1, MONO + 20_000_000, 0, 4711, 0, 0, 0, MONO, None),
     ]

@@ -93,7 +93,11 @@ _ARG = {
 
 def _arg(value):
     text = _ARG.get(type(value))
-    return str(plain(value)) if text is None else text(value)
+    if text is not None:
+        return text(value)
+    value = plain(value)
+    # In ASCII: which characters repr() shows as they are depends on the Python's Unicode. A text here is one that was cut.
+    return value if type(value) is str else ascii(value)
 
 
 def args_text(args, kw):

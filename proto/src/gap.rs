@@ -19,6 +19,9 @@ pub struct Gap {
 pub enum GapReason {
     /// The port was away: unplugged, or closed at its other end.
     Unplugged,
+    /// The connection was away by which a traced program tells what it does: the bus may well have
+    /// gone on.
+    Disconnected,
     /// The UART or its driver lost bytes, as the driver's counters tell.
     Overrun,
     /// The program that captured could not keep up.
@@ -27,13 +30,15 @@ pub enum GapReason {
 
 impl GapReason {
     /// Every reason.
-    pub const ALL: [GapReason; 3] = [GapReason::Unplugged, GapReason::Overrun, GapReason::Dropped];
+    pub const ALL: [GapReason; 4] =
+        [GapReason::Unplugged, GapReason::Disconnected, GapReason::Overrun, GapReason::Dropped];
 
     /// The reason as JSON, filters and notes name it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             GapReason::Unplugged => "unplugged",
+            GapReason::Disconnected => "disconnected",
             GapReason::Overrun => "overrun",
             GapReason::Dropped => "dropped",
         }
@@ -53,6 +58,12 @@ impl fmt::Display for Gap {
             (GapReason::Unplugged, None) => f.write_str("the port was away")?,
             (GapReason::Unplugged, Some(bytes)) => {
                 write!(f, "{} lost, the port was away", Counted(bytes))?;
+            }
+            (GapReason::Disconnected, None) => {
+                f.write_str("the connection to the tracer was away")?
+            }
+            (GapReason::Disconnected, Some(bytes)) => {
+                write!(f, "{} lost, the connection to the tracer was away", Counted(bytes))?;
             }
             (GapReason::Overrun, None) => f.write_str("the port lost bytes")?,
             (GapReason::Overrun, Some(bytes)) => write!(f, "the port lost {}", Counted(bytes))?,
@@ -112,6 +123,10 @@ mod tests {
         assert_eq!(
             gap(GapReason::Unplugged, Some(3_200_000_000), None),
             "the port was away for 3.2 s"
+        );
+        assert_eq!(
+            gap(GapReason::Disconnected, Some(3_200_000_000), None),
+            "the connection to the tracer was away for 3.2 s"
         );
         assert_eq!(gap(GapReason::Overrun, None, Some(1)), "the port lost 1 byte");
         assert_eq!(gap(GapReason::Overrun, None, None), "the port lost bytes");

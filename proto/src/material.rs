@@ -7,6 +7,7 @@
 use core::fmt;
 use core::str::FromStr;
 
+use alloc::format;
 use alloc::string::String;
 
 use crate::evidence::Evidence;
@@ -119,7 +120,7 @@ impl From<[u8; 3]> for Colour {
 /// `026eeee`, in lower case as the host shows it.
 impl fmt::Display for Colour {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "0{:02x}{:02x}{:02x}", self.red, self.green, self.blue)
+        f.pad(&format!("0{:02x}{:02x}{:02x}", self.red, self.green, self.blue))
     }
 }
 

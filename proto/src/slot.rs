@@ -3,6 +3,7 @@
 //! On the wire a slot is one bit of a mask, A=01 B=02 C=04 D=08, and the box is the address; the
 //! index 0..3 exists only inside the firmware. Source: captures and the vendor's live constants.
 
+use alloc::format;
 use alloc::string::String;
 use core::fmt;
 use core::str::FromStr;
@@ -51,7 +52,7 @@ impl Letter {
 
 impl fmt::Display for Letter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.as_char())
+        f.pad(self.as_char().encode_utf8(&mut [0; 4]))
     }
 }
 
@@ -99,17 +100,18 @@ impl FromIterator<Letter> for SlotSet {
 impl fmt::Display for SlotSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0 == 0 {
-            return f.write_str("none");
+            return f.pad("none");
         }
-        let mut plus = "";
+        let mut text = String::new();
         for letter in self.letters() {
-            write!(f, "{plus}{letter}")?;
-            plus = "+";
+            text.push_str(if text.is_empty() { "" } else { "+" });
+            text.push(letter.as_char());
         }
         if self.unknown_bits() != 0 {
-            write!(f, "{plus}0x{:02x}", self.unknown_bits())?;
+            text.push_str(if text.is_empty() { "" } else { "+" });
+            text += &format!("0x{:02x}", self.unknown_bits());
         }
-        Ok(())
+        f.pad(&text)
     }
 }
 
@@ -172,7 +174,7 @@ impl Slot {
 
 impl fmt::Display for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "T{}{}", self.device, self.letter)
+        f.pad(&format!("T{}{}", self.device, self.letter))
     }
 }
 
@@ -214,6 +216,15 @@ mod tests {
         for text in ["", "E", "A+", "0x", "0x100", "1"] {
             assert!(text.parse::<SlotSet>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_width_is_kept() {
+        let slot: Slot = "T2A".parse().unwrap();
+        assert_eq!(format!("{slot:>7}|{slot:<4}|"), "    T2A|T2A |");
+        assert_eq!(format!("{:>3}|{:<6}|{:>6}", Letter::B, SlotSet(0x15), SlotSet(0)), {
+            "  B|A+C+0x10|  none"
+        });
     }
 
     #[test]

@@ -40,6 +40,16 @@ pub(super) struct Run<'a> {
     loaded: Loaded,
     /// Whether a command was sent, so that the printer may be hot.
     sent: bool,
+    /// Whether it was looked what the printer tells of itself.
+    looked: bool,
+}
+
+/// Flushes that failed.
+struct Failed {
+    /// And are not done.
+    pairs: Vec<Pair>,
+    /// And were made up for on the way to another one, with the error.
+    made_up: Vec<(Pair, String)>,
 }
 
 /// Why it ends before its end.
@@ -68,6 +78,16 @@ enum End {
     File(#[from] std::io::Error),
 }
 
+impl End {
+    /// Why it ends, with the printer's place before it, once.
+    fn at(&self, place: &str) -> String {
+        match self {
+            End::Printer(error) => error.at(place),
+            end => format!("{place}: {end}"),
+        }
+    }
+}
+
 fn file(name: &str) -> String {
     if name.is_empty() { String::new() } else { format!(" ({name})") }
 }
@@ -82,7 +102,7 @@ impl<'a> Run<'a> {
         let stop = speak::stop()?;
         let printer = args.printer.open(Arc::clone(&stop))?;
         let (clock, loaded) = (Clock::new(), Loaded::Unknown);
-        Ok(Run { args, session, file, printer, stop, clock, loaded, sent: false })
+        Ok(Run { args, session, file, printer, stop, clock, loaded, sent: false, looked: false })
     }
 
     /// Does it all, and says what became of it.
@@ -101,13 +121,16 @@ impl<'a> Run<'a> {
             match self.printer.gcode(COOL, Some(crate::printer::SHORT), &mut |_| ()) {
                 Ok(done) if done.unknown.is_empty() => eprintln!("the heaters are off"),
                 Ok(_) => eprintln!("k485: {place}: no {COOL} there. Look after the heaters!"),
-                Err(error) => eprintln!("k485: {place}: {COOL}: {error}. Look after the heaters!"),
+                Err(error) => {
+                    let what = error.at(&place);
+                    eprintln!("k485: {COOL} failed: {what}. Look after the heaters!");
+                }
             }
         }
-        let failed = match result {
+        let Failed { pairs: failed, made_up } = match result {
             Ok(failed) => failed,
             Err(end) => {
-                eprintln!("k485: {place}: {end}");
+                eprintln!("k485: {}", end.at(&place));
                 if self.sent {
                     eprintln!("the same command goes on with what is left");
                     if !told {
@@ -125,9 +148,16 @@ impl<'a> Run<'a> {
             let error = self.session.failed().get(pair).map_or("", String::as_str);
             eprintln!("failed: {pair}: {error}");
         }
+        for (pair, error) in &made_up {
+            eprintln!("failed at first, made up for since: {pair}: {error}");
+        }
         let done = pairs.len() - failed.len();
         let plural = if done == 1 { "" } else { "es" };
-        eprintln!("{done} flush{plural} done, {} failed", failed.len());
+        let again = match made_up.len() {
+            0 => String::new(),
+            count => format!(", {count} of those done at a second attempt"),
+        };
+        eprintln!("{done} flush{plural} done, {} failed{again}", failed.len());
         Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(SOME_FAILED) })
     }
 
@@ -145,9 +175,10 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Makes the flushes; gives those that failed.
-    fn pairs(&mut self, pairs: &[Pair]) -> Result<Vec<Pair>, End> {
-        let mut failed = Vec::new();
+    /// Makes the flushes; gives those that failed, and those that failed and were made up for on the
+    /// way to another one.
+    fn pairs(&mut self, pairs: &[Pair]) -> Result<Failed, End> {
+        let mut failed: Vec<(Pair, String)> = Vec::new();
         let mut in_a_row = 0;
         for (number, pair) in pairs.iter().enumerate() {
             // It was made on the way to another one.
@@ -161,14 +192,14 @@ impl<'a> Run<'a> {
                 {
                     eprintln!("k485: {script}: {message}; going on with the next one");
                     in_a_row += 1;
-                    failed.push(*pair);
+                    failed.push((*pair, message));
                 }
                 Err(end) => return Err(end),
             }
         }
-        // Some may have been made up for on the way.
-        failed.retain(|pair| !self.session.done().contains(pair));
-        Ok(failed)
+        let is_done = |(pair, _): &(Pair, String)| self.session.done().contains(pair);
+        let (made_up, failed): (Vec<_>, Vec<_>) = failed.into_iter().partition(is_done);
+        Ok(Failed { pairs: failed.into_iter().map(|(pair, _)| pair).collect(), made_up })
     }
 
     fn pair(&mut self, number: usize, of: usize, pair: Pair) -> Result<(), End> {
@@ -269,6 +300,7 @@ impl<'a> Run<'a> {
         loop {
             self.ready()?;
             let all = self.printer.objects(&["print_stats", "idle_timeout"])?;
+            self.blind(&all);
             let text = |object: &str, name: &str| all[object][name].as_str().unwrap_or_default();
             let state = text("print_stats", "state");
             if matches!(state, "printing" | "paused") {
@@ -287,6 +319,25 @@ impl<'a> Run<'a> {
             }
             self.sleep(look.min(most.saturating_sub(began.elapsed())))?;
             look = (look * 2).min(LAST_LOOK);
+        }
+    }
+
+    /// Says once what the printer does not tell, so that it is not looked at.
+    fn blind(&mut self, all: &serde_json::Value) {
+        if std::mem::replace(&mut self.looked, true) {
+            return;
+        }
+        let place = self.printer.place();
+        if all["print_stats"].is_null() {
+            eprintln!(
+                "k485: {place}: it has no print_stats (no [virtual_sdcard] in its configuration), so \
+                 that nobody can tell whether it prints: see that it does not"
+            );
+        }
+        if all["idle_timeout"].is_null() {
+            eprintln!(
+                "k485: {place}: it has no idle_timeout, so that it is not waited for between changes"
+            );
         }
     }
 

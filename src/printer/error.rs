@@ -71,6 +71,16 @@ pub(crate) enum PrinterError {
     Stopped,
 }
 
+impl PrinterError {
+    /// What went wrong, with the place before it, once.
+    pub(crate) fn at(&self, place: &str) -> String {
+        match self {
+            PrinterError::Api { .. } | PrinterError::Stopped => format!("{place}: {self}"),
+            _ => self.to_string(),
+        }
+    }
+}
+
 /// `1.5 s`, `10 s`.
 fn human(time: Duration) -> String {
     format!("{} s", time.as_secs_f64())

@@ -48,7 +48,7 @@ Examples:
   k485 trace capture k2.local -F 'object==box || raised' --for 10m
   k485 trace capture k2.local --files none --json | jq 'select(.type==\"error\")'
 
-Exit codes: 0 done; 1 no connection, or not everything could be kept; 2 wrong command line.")]
+Exit codes: 0 done; 1 no connection, nothing came, or not everything could be kept; 2 wrong command line.")]
 pub(crate) struct Args {
     /// The printer: HOST, HOST:PORT, or ssh://USER@HOST for a stream that only the printer itself
     /// reaches
@@ -174,6 +174,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         end: End::default(),
         lost: None,
         last: Last::default(),
+        reached: false,
     };
     let core = thread::Builder::new().name("capture".to_owned()).spawn(move || core.run());
     let core = core.context("cannot start the capture's thread")?;
@@ -183,13 +184,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     drop(news);
     let (end, keeper) = core.join().map_err(|_| anyhow!("the capture failed; see above"))?;
     let lost = keeper.as_ref().map_or(0, |keeper| keeper.summary().lost);
-    if end.failure.is_none() || end.connections > 0 {
-        summary(&end, keeper.as_ref().map(Keeper::summary), begun.elapsed(), &name);
-    } else if let Some(summary) = keeper.as_ref().map(Keeper::summary) {
-        // Nothing came: what was begun holds nothing.
-        for path in summary.files.iter().filter(|_| summary.bytes == 0) {
+    let kept = keeper.as_ref().map(Keeper::summary);
+    // Nothing came: what was begun holds nothing.
+    if let Some(kept) = kept.filter(|kept| kept.bytes == 0 && kept.lost == 0) {
+        for path in &kept.files {
             let _ = std::fs::remove_file(path);
         }
+    }
+    if end.failure.is_none() || end.connections > 0 || kept.is_some_and(|kept| kept.bytes > 0) {
+        summary(&end, kept, begun.elapsed(), &name);
     }
     shown?;
     if let Some(failure) = end.failure {

@@ -143,6 +143,24 @@ impl Exchanges {
     }
 }
 
+/// The lines of an exchange.
+pub(super) fn lines(exchange: &Exchange, time: Option<Time>, detail: Detail) -> Vec<Line> {
+    let words = line::exchange(exchange);
+    let mut lines = vec![Line { time, latency: exchange.latency_ns, words }];
+    if detail.whole {
+        let frames = [&exchange.request, &exchange.response].into_iter().flatten();
+        let detail = |frame| Line { time, latency: None, words: line::detail(frame) };
+        lines.extend(frames.map(|frame| detail(frame)));
+    }
+    lines
+}
+
+/// The line of bytes that are no frame, or that are missing.
+pub(super) fn noise(record: &Record) -> Line {
+    let words = [line::noise(record, NOISE), line::gap(record)].concat();
+    Line { time: record.time, latency: None, words }
+}
+
 fn is(one: Option<&Arc<Observed>>, other: &Arc<Observed>) -> bool {
     one.is_some_and(|one| Arc::ptr_eq(one, other))
 }
@@ -163,19 +181,9 @@ impl Leaf {
                     words: line::frame(frame),
                 }];
             }
-            Leaf::Noise(record) => {
-                let words = [line::noise(record, NOISE), line::gap(record)].concat();
-                return vec![Line { time: record.time, latency: None, words }];
-            }
+            Leaf::Noise(record) => return vec![noise(record)],
         };
-        let words = line::exchange(exchange);
-        let mut lines = vec![Line { time, latency: exchange.latency_ns, words }];
-        if detail.whole {
-            let frames = [&exchange.request, &exchange.response].into_iter().flatten();
-            let detail = |frame| Line { time, latency: None, words: line::detail(frame) };
-            lines.extend(frames.map(|frame| detail(frame)));
-        }
-        lines
+        lines(exchange, time, detail)
     }
 
     /// The record of its bytes; `None` where there were none.

@@ -140,16 +140,22 @@ fn arguments(args: &Args, detail: Detail) -> String {
     let Some(serde_json::Value::Array(list)) = parsed else {
         return value(&args.text, detail);
     };
-    let mut parts: Vec<String> = list.iter().map(|item| value(&item.to_string(), detail)).collect();
+    let mut parts: Vec<String> = list.iter().map(|item| argument(item, detail)).collect();
     let kw = args.kw.as_deref().and_then(|kw| serde_json::from_str(kw).ok());
     if let Some(serde_json::Value::Object(kw)) = kw {
         parts.extend(
-            kw.iter().map(|(name, item)| {
-                format!("{}={}", clean(name), value(&item.to_string(), detail))
-            }),
+            kw.iter().map(|(name, item)| format!("{}={}", clean(name), argument(item, detail))),
         );
     }
     parts.join(", ")
+}
+
+/// One argument. What is of use in a command of G-code is the line that a person wrote.
+fn argument(item: &serde_json::Value, detail: Detail) -> String {
+    match item["_commandline"].as_str().filter(|_| !detail.whole) {
+        Some(line) => cut(line, detail),
+        None => value(&item.to_string(), detail),
+    }
 }
 
 /// A value, with bytes as hex in `<>`, and cut where not all is wanted.
@@ -217,6 +223,24 @@ mod tests {
         });
         assert_eq!(value("a\u{1b}[31m\n", detail), "a\u{fffd}[31m\u{240a}");
         assert_eq!(value(&"x".repeat(200), detail).chars().count(), SHOWN + 1);
+    }
+
+    #[test]
+    fn a_command_of_gcode_is_its_line() {
+        let handler = |argv: &str| Args {
+            text: "{'_type': 'GCodeCommand'}".into(),
+            argv: Some(argv.into()),
+            kw: Some("{}".into()),
+        };
+        let argv = r#"[{"_type": "GCodeCommand", "_id": 1, "_attrs": ["_command", "_params"],
+            "_commandline": "BOX_GO T=T2A\u001b"}, 3]"#;
+        let whole = |whole| Detail { whole, dialect: &k485_proto::dialect::K2 };
+        assert_eq!(arguments(&handler(argv), whole(false)), "BOX_GO T=T2A\u{fffd}, 3");
+        let all = arguments(&handler(argv), whole(true));
+        assert!(all.contains("_attrs") && all.contains("_commandline"), "{all}");
+        // One without its line is a value as any other.
+        let other = r#"[{"_type": "GCodeCommand", "_commandline": null}]"#;
+        assert!(arguments(&handler(other), whole(false)).contains("GCodeCommand"));
     }
 
     #[test]

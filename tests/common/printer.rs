@@ -35,6 +35,8 @@ pub(crate) struct Model {
     pub(crate) key: Option<&'static str>,
     /// Commands that it knows beside its own.
     pub(crate) known: Vec<&'static str>,
+    /// Objects that it has not.
+    pub(crate) without: Vec<&'static str>,
 }
 
 /// What comes of a script.
@@ -71,6 +73,7 @@ impl Printer {
             next: VecDeque::new(),
             key: None,
             known: Vec::new(),
+            without: Vec::new(),
         };
         Printer { model: Arc::new(Mutex::new(model)) }
     }
@@ -250,6 +253,7 @@ impl Model {
             } },
         });
         let wanted = wanted.as_object().expect("objects").keys();
+        let wanted = wanted.filter(|name| !self.without.contains(&name.as_str()));
         let status: serde_json::Map<String, Value> =
             wanted.filter_map(|name| Some((name.clone(), all.get(name)?.clone()))).collect();
         Answer::Result(json!({ "eventtime": 1.0, "status": status }))

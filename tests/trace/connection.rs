@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::bench::*;
 use crate::common::live::next;
-use crate::common::{folder, k485};
+use crate::common::{file, folder, k485};
 
 #[test]
 fn a_lost_connection_is_made_anew_and_the_gap_is_marked() {
@@ -67,6 +67,18 @@ fn a_lost_connection_is_made_anew_and_the_gap_is_marked() {
 }
 
 #[test]
+fn a_gap_is_told_as_one_of_the_connection_by_readers_of_the_bus() {
+    let gap = "{\"type\": \"gap\", \"time\": 1767128280.0, \"from\": 1767128273.0, \
+               \"to\": 1767128280.0, \"reason\": \"closed\"}\n";
+    let folder = folder();
+    let path = file(&folder, "a.jsonl", (tool_change() + gap).as_bytes());
+    let decoded = k485(["decode", &path]).clean();
+    assert!(decoded.contains("gap: the connection to the tracer was away for 7.0 s"), "{decoded}");
+    let found = k485(["grep", "gap && reason==disconnected", &path]).clean();
+    assert_eq!(found.lines().filter(|line| line.contains("gap: ")).count(), 1, "{found}");
+}
+
+#[test]
 fn a_stalled_stream_ends_at_once_by_ctrl_c() {
     let (tracer, folder) = (Tracer::new(), folder());
     let capture = start(&tracer.address(), &folder, &[]);
@@ -108,6 +120,40 @@ fn where_nobody_listens_it_says_how_to_start_the_stream() {
     say(&mut stream, [SEED, &call(1, 1.0, "box", "m", "")].concat());
     let (code, _, err) = capture.end();
     assert_eq!(code, Some(0), "{err}");
+}
+
+#[test]
+fn where_nothing_comes_it_is_said_and_no_file_is_left() {
+    let (tracer, folder) = (Tracer::new(), folder());
+    let none = || fs::read_dir(folder.path()).unwrap().count() == 0;
+    // As one that waits for a token.
+    for (more, said) in [(&[][..], "(--token)"), (&["--token", "t"][..], "not even")] {
+        let capture = start(&tracer.address(), &folder, &[&["--for", "300ms"], more].concat());
+        let stream = tracer.accept();
+        let (code, out, err) = capture.end();
+        assert_eq!((code, out.as_str()), (Some(1), ""), "{err}");
+        assert!(
+            err.starts_with("k485: connected, but nothing came") && err.contains(said),
+            "{err}"
+        );
+        assert!(none() && !err.contains("written"), "{err}");
+        drop(stream);
+    }
+    // Something else answers: what it says is kept.
+    let capture = start(&tracer.address(), &folder, &["--for", "2s", "--files", "all"]);
+    let mut stream = tracer.accept();
+    say(&mut stream, "HTTP/1.1 400 Bad Request\r\n");
+    let (code, _, err) = capture.end();
+    assert_eq!(code, Some(1), "{err}");
+    assert!(err.contains("but not one event came: is it a tracer?"), "{err}");
+    assert_eq!(types(&files(folder.path())["_all"]), ["unreadable"]);
+    // Nobody is there at all.
+    fs::remove_dir_all(folder.path()).unwrap();
+    let address = tracer.address();
+    drop((tracer, stream));
+    let (code, _, err) = start(&address, &folder, &["--wait", "--for", "300ms"]).end();
+    assert_eq!(code, Some(1), "{err}");
+    assert!(err.contains("no connection came about") && none(), "{err}");
 }
 
 #[test]

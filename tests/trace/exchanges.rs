@@ -7,13 +7,13 @@ use crate::common::k485_with;
 
 /// Lines as k485's own tracer writes them: times of a millisecond each, greenlets told.
 #[derive(Default)]
-struct Stream {
-    text: String,
+pub(crate) struct Stream {
+    pub(crate) text: String,
     count: u32,
 }
 
 impl Stream {
-    fn line(&mut self, kind: &str, gid: u32, parent: u32, rest: &str) {
+    pub(crate) fn line(&mut self, kind: &str, gid: u32, parent: u32, rest: &str) {
         self.count += 1;
         let (time, mono) = (f64::from(self.count) / 1e3, self.count * 1_000_000);
         self.text += &format!(
@@ -23,7 +23,13 @@ impl Stream {
         );
     }
 
-    fn call(&mut self, (id, gid, parent): (u32, u32, u32), object: &str, method: &str, args: &str) {
+    pub(crate) fn call(
+        &mut self,
+        (id, gid, parent): (u32, u32, u32),
+        object: &str,
+        method: &str,
+        args: &str,
+    ) {
         let rest = format!(
             "\"id\": {id}, \"object\": \"{object}\", \"class\": \"C\", \"method\": \"{method}\", \
              \"args\": \"{args}\", \"depth\": 0"
@@ -31,7 +37,7 @@ impl Stream {
         self.line("call", gid, parent, &rest);
     }
 
-    fn end(
+    pub(crate) fn end(
         &mut self,
         (id, gid, parent): (u32, u32, u32),
         object: &str,
@@ -45,7 +51,7 @@ impl Stream {
         self.line("return", gid, parent, &rest);
     }
 
-    fn frame(&mut self, gid: u32, parent: u32, direction: &str, bytes: &str) {
+    pub(crate) fn frame(&mut self, gid: u32, parent: u32, direction: &str, bytes: &str) {
         let rest = format!(
             "\"object\": \"{SERIAL}\", \"direction\": \"{direction}\", \"bytes\": \"{bytes}\", \
              \"wire\": \"reconstructed\""
@@ -83,9 +89,9 @@ fn gather(node: &Value, leaves: &mut Vec<[String; 4]>) {
     }
 }
 
-const POLL: &str = "0103ff0a";
-const POLLED: &str = "f70107000a19240000e7";
-const ABSENT: &str = "0303ff0a";
+pub(crate) const POLL: &str = "0103ff0a";
+pub(crate) const POLLED: &str = "f70107000a19240000e7";
+pub(crate) const ABSENT: &str = "0303ff0a";
 
 /// What is told of [`POLL`] and its reply.
 fn answered() -> [[String; 4]; 2] {
@@ -101,7 +107,7 @@ fn unanswered() -> [String; 4] {
     ["tx", ABSENT, "timeout", "box3   GET_BOX_STATE -> no reply"].map(str::to_owned)
 }
 
-fn bytes(digits: &str) -> String {
+pub(crate) fn bytes(digits: &str) -> String {
     format!("{{\"_bytes\": \"{digits}\"}}")
 }
 

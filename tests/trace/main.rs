@@ -11,3 +11,4 @@ mod ours;
 mod ssh;
 mod stream;
 mod tree;
+mod view;

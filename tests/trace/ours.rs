@@ -27,6 +27,8 @@ class Box:
         return [self.poll(1) is not None, self.poll(2) is not None]
     def fail(self, why):
         raise ValueError(why)
+    def note(self, text, more):
+        return more
 
 serial = Serial_485_Wrapper()
 box = Box(serial)
@@ -43,6 +45,8 @@ for n in range(50):
     except ValueError:
         pass
     printer.reactor.step()
+# A lone half of a character, and what Python prints in escapes or not.
+box.note('\ud800x', ['gr\xfcn\u2028', {'\u200b': '\U0001f600'}])
 printer.run('TRACE_MARK NAME=done')
 printer.reactor.run_until(lambda: not clients(), 60)
 "#;
@@ -63,7 +67,7 @@ fn our_own_tracer_in_both_forms() {
     let address = format!("127.0.0.1:{port}");
     // Of each round a call of the change, two polls, two sends and one that raises; and four frames,
     // less the reply that does not come.
-    let count = (50 * (6 * 2 + 3) + 1).to_string();
+    let count = (50 * (6 * 2 + 3) + 2 + 1).to_string();
     let args = ["--count", &count, "--quiet"];
     let binary = start(&address, &folders[0], &args);
     let plain = start(&address, &folders[1], &[&args[..], &["--plain"]].concat());
@@ -76,6 +80,8 @@ fn our_own_tracer_in_both_forms() {
         [&folders[0], &folders[1]].map(|folder| files(folder.path()).remove("_all").unwrap());
     let events = |text: &str| text.lines().skip(1).map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(events(&binary), events(&plain));
+    let note = r#""args": "?x, ['gr\\xfcn\\u2028', {'\\u200b': '\\U0001f600'}]", "#;
+    assert!(binary.contains(note), "{}", binary.lines().nth_back(2).unwrap());
     let kinds = types(&binary);
     assert_eq!(kinds.iter().filter(|kind| *kind == "frame").count(), 150);
 

@@ -37,8 +37,8 @@ fn a_stream_of_another_tracer_in_files_and_on_the_screen() {
         "20:57:51.310           -- connected: TraceHooks streaming connected --\n\
          20:57:52.000           box.Tn_action(T2A)\n\
          20:57:52.100  20.5 ms    serial_485 serial485.cmd_send_data_with_response(<0103ff0a>, 3600) \
-         -> <f70107000a19240000e7>\n                           \
-         box1   GET_BOX_STATE -> OK (WORDS)\n\
+         -> <f70107000a19240000e7>\n\
+         20:57:52.100  20.5 ms      box1   GET_BOX_STATE -> OK (WORDS)\n\
          20:57:53.000  20.5 ms  end box.Tn_action -> true\n"
             .replace("(WORDS)", state())
     );

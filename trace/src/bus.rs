@@ -17,13 +17,13 @@
 //! Nothing that the trace tells is dropped: a return without its call (the tracer's client joined
 //! late, or a filter took the call away) gives its record with a number that no request has, and
 //! [`Counts`] tells how many there were. A call without its return has given its request already.
-//! What cannot be a record is a complaint. Only the second telling of a doubled call (see
-//! [`crate::open`]) is left out.
+//! What cannot be a record is a complaint. Only the inner telling of a doubled call (see
+//! [`crate::open`]) is left out; its end is given, late, where the outer one does not come.
 //!
 //! Source for the method and both forms of text: captures of a real printer.
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use k485_proto::deframer::spans;
@@ -42,6 +42,9 @@ pub const SEND: &str = "cmd_send_data_with_response";
 /// The longest label that becomes a bus's name, in bytes. Real ones have twenty.
 pub const MAX_LABEL: usize = 256;
 
+/// How many inner ends wait for their outer ones.
+const INNER: usize = 256;
+
 /// How many names of buses are kept for reuse.
 const NAMES: usize = 16;
 
@@ -49,6 +52,8 @@ const NAMES: usize = 16;
 #[derive(Debug, Clone, Default)]
 pub struct BusRecords {
     calls: OpenCalls<Sent>,
+    /// What inner ends of doubled calls gave, by the call's number, until the outer one comes.
+    inner: BTreeMap<u64, (Came, Vec<Record>)>,
     names: VecDeque<Arc<str>>,
     counts: Counts,
     last_gap: Option<(Option<Time>, Option<Time>)>,
@@ -59,6 +64,14 @@ pub struct BusRecords {
 struct Sent {
     bus: Arc<str>,
     timeout_ms: Option<u32>,
+}
+
+/// What an end was.
+#[derive(Debug, Clone, Copy)]
+enum Came {
+    Reply,
+    Null,
+    Raised,
 }
 
 /// What a trace held, of the send function.
@@ -107,6 +120,16 @@ impl Place<'_> {
             origin: Origin::Wire,
             verdict: Verdict::NoReply,
             call,
+        }
+    }
+}
+
+impl Counts {
+    fn of(&mut self, came: Came) -> &mut u64 {
+        match came {
+            Came::Reply => &mut self.replies,
+            Came::Null => &mut self.nulls,
+            Came::Raised => &mut self.errors,
         }
     }
 }
@@ -163,7 +186,7 @@ impl BusRecords {
         }
         let place = Place { file, event };
         match &event.kind {
-            Kind::Connected { .. } => self.calls.restart(source),
+            Kind::Connected { schema, .. } => self.calls.connected(source, *schema),
             Kind::Call { id, site, args, .. } => self.call(source, &place, *id, site, args, out),
             Kind::Return { id, site, result, duration } => {
                 let reply = send::reply(result);
@@ -181,12 +204,19 @@ impl BusRecords {
                 if self.last_gap.replace((*from, *to)) != Some((*from, *to)) =>
             {
                 let ns = to.zip(*from).map(|(to, from)| to.since(from));
-                self.gap(&place, GapReason::Unplugged, ns, out);
+                self.gap(&place, GapReason::Disconnected, ns, out);
             }
             Kind::Dropped { .. } | Kind::Lost { .. } => {
                 self.gap(&place, GapReason::Dropped, None, out)
             }
             _ => {}
+        }
+    }
+
+    /// Nothing follows: gives what waits for an outer end.
+    pub fn finish(&mut self, out: &mut VecDeque<Result<Record, Complaint>>) {
+        for inner in std::mem::take(&mut self.inner).into_values() {
+            self.give(inner, out);
         }
     }
 
@@ -248,7 +278,7 @@ impl BusRecords {
         let bus = self.name(&site.object);
         let sent = Sent { bus: bus.clone(), timeout_ms };
         let crowded_out = self.calls.crowded_out();
-        let begin = self.calls.call(source, id, place.event.time, site, args, sent);
+        let begin = self.calls.call(source, place.event, id, site, args, sent);
         if self.calls.crowded_out() > crowded_out {
             out.push_back(Err(place.complaint(format!(
                 "more than {MAX_OPEN} calls without return: the oldest is taken for lost"
@@ -286,8 +316,16 @@ impl BusRecords {
         reply: Result<Reply, send::ReplyError>,
         out: &mut VecDeque<Result<Record, Complaint>>,
     ) {
-        let (number, sent) = match self.calls.end(source, id, site, text) {
-            End::Of { number, value } => (number, value),
+        let mut is_inner = false;
+        let (number, sent) = match self.calls.end(source, place.event, id, site, text) {
+            End::Of { number, value } => {
+                self.counts.doubled += u64::from(self.inner.remove(&number).is_some());
+                (number, value)
+            }
+            End::Inner { number, value } => {
+                is_inner = true;
+                (number, value)
+            }
             End::Again { .. } => {
                 self.counts.doubled += 1;
                 return;
@@ -301,17 +339,16 @@ impl BusRecords {
         };
         let call = Call { id: number, timeout_ms: sent.timeout_ms, duration_ns };
         let record = place.record(Direction::Response, sent.bus, Some(call));
-        let bytes = match reply {
-            Ok(Reply::Bytes(bytes)) => bytes,
-            Ok(Reply::Nothing) => {
-                self.counts.nulls += 1;
-                out.push_back(Ok(record));
-                return;
-            }
-            Ok(Reply::Raised) => {
-                self.counts.errors += 1;
-                out.push_back(Ok(record));
-                return;
+        let (came, records) = match reply {
+            Ok(Reply::Nothing) => (Came::Null, vec![record]),
+            Ok(Reply::Raised) => (Came::Raised, vec![record]),
+            // Mostly one frame; two frames glued together were seen in a vendor's host.
+            Ok(Reply::Bytes(bytes)) => {
+                let parts = spans(&bytes).map(|span| {
+                    let Record { bytes, verdict, .. } = Record::of_span(&span);
+                    Record { bytes, verdict, ..record.clone() }
+                });
+                (Came::Reply, parts.collect())
             }
             Err(error) => {
                 self.counts.unreadable += 1;
@@ -319,12 +356,24 @@ impl BusRecords {
                 return;
             }
         };
-        self.counts.replies += 1;
-        // Mostly one frame; two frames glued together were seen in a vendor's host.
-        for span in spans(&bytes) {
-            let Record { bytes, verdict, .. } = Record::of_span(&span);
-            out.push_back(Ok(Record { bytes, verdict, ..record.clone() }));
+        if is_inner {
+            self.inner.insert(number, (came, records));
+            let is_full = self.inner.len() > INNER;
+            if let Some((_, inner)) = is_full.then(|| self.inner.pop_first()).flatten() {
+                self.give(inner, out);
+            }
+            return;
         }
+        self.give((came, records), out);
+    }
+
+    fn give(
+        &mut self,
+        (came, records): (Came, Vec<Record>),
+        out: &mut VecDeque<Result<Record, Complaint>>,
+    ) {
+        *self.counts.of(came) += 1;
+        out.extend(records.into_iter().map(Ok));
     }
 
     /// The bus's name of a label, shared between records.

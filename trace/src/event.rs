@@ -6,7 +6,7 @@
 //! | `return` | `id`, `object`, `class`, `method`, `result` (any JSON), `duration_ms` |
 //! | `error` | as `return`, with `error` and `traceback` in place of `result` |
 //! | `attr_read` | `object`, `class`, `path`, `attr`, `value` |
-//! | `connected` | `message`, and lists of what is traced |
+//! | `connected` | `message`, of k485's own tracer `schema`, and lists of what is traced |
 //! | `frame` | `object`, `direction` (`tx`, `rx`), `bytes` (hex), `parent` |
 //! | `dropped` | `count` |
 //! | `lost` | `reason` |
@@ -136,6 +136,8 @@ pub enum Kind<'a> {
     Connected {
         /// The tracer's greeting.
         message: Cow<'a, str>,
+        /// The number of its events' schema, from 1; only k485's own tracer has one.
+        schema: Option<u64>,
     },
     /// The tracer had no room for events.
     Dropped {
@@ -227,6 +229,15 @@ pub enum EventError {
     },
 }
 
+impl Event<'_> {
+    /// Whether its tracer is one that tells every call once, as k485's own does: it tells more than
+    /// other tracers do. See [`crate::open`].
+    #[must_use]
+    pub fn is_told_once(&self) -> bool {
+        self.context.seq.is_some() || self.context.is_told()
+    }
+}
+
 impl Kind<'_> {
     /// The kind with every text copied.
     #[must_use]
@@ -257,7 +268,9 @@ impl Kind<'_> {
                 attr: owned(attr),
                 value: owned(value),
             },
-            Kind::Connected { message } => Kind::Connected { message: owned(message) },
+            Kind::Connected { message, schema } => {
+                Kind::Connected { message: owned(message), schema }
+            }
             Kind::Dropped { count } => Kind::Dropped { count },
             Kind::Lost { reason } => Kind::Lost { reason: owned(reason) },
             Kind::Yield { id, site } => Kind::Yield { id, site: site.into_owned() },

@@ -12,8 +12,14 @@
 //!   filtered one half.
 //! - **Labels are doubled** when two traced objects share a class: the class is wrapped twice, and
 //!   every call is told twice, by ids n and n+1 under both labels, the inner one within the outer
-//!   one. Which label is the right one cannot be told. Both get one number; the first end of
-//!   either is the call's end, the second is told as [`End::Again`].
+//!   one. Which label is the right one cannot be told. Both get one number. The outer telling (the
+//!   lower id) is what the caller saw: its end is the call's end. That of the inner one comes
+//!   before it, and is told as [`End::Inner`]: all there is where the outer one does not come.
+//!
+//! k485's own tracer tells every call once, and two neighbours that look alike are two calls: one
+//! that hands its work to another object, or two greenlets. So nothing is taken for doubled that
+//! tells what only that tracer does (see [`Event::is_told_once`]), nor anything in a source
+//! whose `connected` line has a `schema`.
 //!
 //! Ids pair inside one source (a file) only; the two tellings of a doubled call may be in two files.
 //!
@@ -25,7 +31,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use k485_proto::record::Time;
 
-use crate::event::Site;
+use crate::event::{Event, Site};
 
 /// The most calls that are open in one source. Eight were seen at once on a real printer.
 pub const MAX_OPEN: usize = 4096;
@@ -59,6 +65,8 @@ pub struct OpenCalls<T> {
 struct Source<T> {
     open: BTreeMap<u64, Open<T>>,
     highest: u64,
+    /// Whether its tracer said that it tells every call once.
+    is_told_once: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -66,8 +74,8 @@ struct Open<T> {
     number: u64,
     time: Option<Time>,
     object: Label,
-    /// What the tellings of a doubled call agree in.
-    key: u64,
+    /// What the tellings of a doubled call agree in; `None` where calls are told once.
+    key: Option<u64>,
     value: T,
 }
 
@@ -81,6 +89,8 @@ struct Doubled {
     labels: Vec<Label>,
     /// How many of the tellings are open.
     open: u32,
+    /// The id of the outer telling; `None` once that is open no more.
+    outer: Option<u64>,
     /// Whether one of them has ended.
     ended: bool,
 }
@@ -113,6 +123,14 @@ pub enum Begin {
 pub enum End<T> {
     /// The end of an open call.
     Of {
+        /// The call's number.
+        number: u64,
+        /// What was put beside the call.
+        value: T,
+    },
+    /// The end of an inner telling, while the outer one is open: the call's end where that does
+    /// not come. [`End::Of`] follows otherwise.
+    Inner {
         /// The call's number.
         number: u64,
         /// What was put beside the call.
@@ -178,18 +196,28 @@ impl<T: Clone> OpenCalls<T> {
     pub fn restart(&mut self, source: usize) {
         if let Some(source) = self.sources.remove(&source) {
             self.given_up += source.open.len() as u64;
-            for open in source.open.into_values() {
-                self.leave(open.number);
+            for (id, open) in source.open {
+                self.leave(open.number, id);
             }
         }
     }
 
-    /// A call; `value` is kept beside it, unless it is told the second time.
+    /// A `connected` line: a session begins in `source`, of a tracer that tells every call once if
+    /// it has a schema.
+    pub fn connected(&mut self, source: usize, schema: Option<u64>) {
+        self.restart(source);
+        if schema.is_some() {
+            let begun = Source { open: BTreeMap::new(), highest: 0, is_told_once: true };
+            self.sources.insert(source, begun);
+        }
+    }
+
+    /// The call that an event tells; `value` is kept beside it, unless it is told the second time.
     pub fn call(
         &mut self,
         source: usize,
+        event: &Event<'_>,
         id: u64,
-        time: Option<Time>,
         site: &Site<'_>,
         args: &str,
         value: T,
@@ -197,54 +225,86 @@ impl<T: Clone> OpenCalls<T> {
         let back = self.sources.get(&source).is_some_and(|source| {
             source.open.contains_key(&id) || id.saturating_add(TURNED) < source.highest
         });
+        // It is the same tracer.
+        let is_told_once = event.is_told_once() || self.is_told_once(source);
         if back {
             self.restart(source);
         }
+        let time = event.time;
         let object = hash(&site.object);
-        let key = hash(&(&site.class, &site.method, args));
-        let twin = self.twin(id, time, object, key);
-        let twin = twin.map(|open| (open.number, open.object, open.value.clone()));
+        let key = (!is_told_once).then(|| hash(&(&site.class, &site.method, args)));
+        let twin = key.and_then(|key| self.twin(id, time, object, key));
+        let twin = twin.map(|(id, open)| (id, open.number, open.object, open.value.clone()));
         let (number, value, again) = match twin {
-            Some((number, first, value)) => {
+            Some((first_id, number, first, value)) => {
                 // The first telling was alone until now.
-                let alone = || Doubled { labels: vec![first], open: 1, ended: false };
+                let alone = || Doubled {
+                    labels: vec![first],
+                    open: 1,
+                    outer: Some(first_id),
+                    ended: false,
+                };
                 let doubled = self.doubled.entry(number).or_insert_with(alone);
                 doubled.labels.push(object);
                 doubled.open += 1;
+                doubled.outer = doubled.outer.map(|outer| outer.min(id));
                 (number, value, true)
             }
             None => (self.next_number(), value, false),
         };
-        let source = self
-            .sources
-            .entry(source)
-            .or_insert_with(|| Source { open: BTreeMap::new(), highest: id });
+        let source = self.sources.entry(source).or_insert_with(|| Source {
+            open: BTreeMap::new(),
+            highest: id,
+            is_told_once,
+        });
+        source.is_told_once = is_told_once;
         source.highest = source.highest.max(id);
         source.open.insert(id, Open { number, time, object, key, value });
         let over = source.open.len() > MAX_OPEN;
-        if let Some((_, open)) = over.then(|| source.open.pop_first()).flatten() {
+        if let Some((id, open)) = over.then(|| source.open.pop_first()).flatten() {
             self.crowded_out += 1;
-            self.leave(open.number);
+            self.leave(open.number, id);
         }
         if again { Begin::Again { number } } else { Begin::Call { number } }
     }
 
-    /// The end of a call. `result` is what the two tellings of an end agree in.
+    /// The end of a call that an event tells. `result` is what the two tellings of an end agree in.
     ///
     /// A site's empty parts are not compared.
-    pub fn end(&mut self, source: usize, id: u64, site: &Site<'_>, result: &str) -> End<T> {
+    pub fn end(
+        &mut self,
+        source: usize,
+        event: &Event<'_>,
+        id: u64,
+        site: &Site<'_>,
+        result: &str,
+    ) -> End<T> {
         let object = hash(&site.object);
+        let is_told_once = event.is_told_once() || self.is_told_once(source);
         let open = self.sources.get_mut(&source).and_then(|source| {
             let fits = |open: &Open<T>| site.object.is_empty() || open.object == object;
             source.open.get(&id).is_some_and(fits).then(|| source.open.remove(&id)).flatten()
         });
         if let Some(Open { number, value, .. }) = open {
-            let first = match self.doubled.get_mut(&number) {
-                Some(doubled) => !std::mem::replace(&mut doubled.ended, true),
-                None => true,
+            let (is_inner, is_over) = match self.doubled.get_mut(&number) {
+                Some(doubled) => {
+                    let is_inner = doubled.outer.is_some_and(|outer| outer != id);
+                    let is_over = doubled.ended;
+                    doubled.ended |= !is_inner;
+                    (is_inner, is_over)
+                }
+                None => (false, false),
             };
-            self.leave(number);
-            return if first { End::Of { number, value } } else { End::Again { number } };
+            self.leave(number, id);
+            return match (is_over, is_inner) {
+                (true, _) => End::Again { number },
+                (false, true) => End::Inner { number, value },
+                (false, false) => End::Of { number, value },
+            };
+        }
+        if is_told_once {
+            let number = self.next_number();
+            return End::Orphan { number };
         }
         let key = hash(&(&site.class, &site.method, result));
         // The inner telling ends first, and has the higher id.
@@ -262,21 +322,33 @@ impl<T: Clone> OpenCalls<T> {
 
     /// The open telling of the same call under another label: the ids are neighbours. The inner
     /// one comes second, unless a coarse clock turned two files.
-    fn twin(&self, id: u64, time: Option<Time>, object: Label, key: u64) -> Option<&Open<T>> {
+    fn twin(
+        &self,
+        id: u64,
+        time: Option<Time>,
+        object: Label,
+        key: u64,
+    ) -> Option<(u64, &Open<T>)> {
         let near = [id.checked_sub(1), id.checked_add(1)].into_iter().flatten();
-        near.flat_map(|near| self.sources.values().filter_map(move |it| it.open.get(&near)))
-            .filter(|open| open.key == key && open.object != object)
-            .filter(|open| match (open.time, time) {
+        let at =
+            |near| self.sources.values().filter_map(move |it| Some((near, it.open.get(&near)?)));
+        near.flat_map(at)
+            .filter(|(_, open)| open.key == Some(key) && open.object != object)
+            .filter(|(_, open)| match (open.time, time) {
                 (Some(one), Some(other)) => other.since(one).unsigned_abs() <= APART,
                 _ => true,
             })
-            .filter(|open| match self.doubled.get(&open.number) {
+            .filter(|(_, open)| match self.doubled.get(&open.number) {
                 Some(Doubled { labels, ended, .. }) => {
                     !ended && !labels.contains(&object) && labels.len() < MAX_LABELS
                 }
                 None => true,
             })
-            .max_by_key(|open| open.number)
+            .max_by_key(|(_, open)| open.number)
+    }
+
+    fn is_told_once(&self, source: usize) -> bool {
+        self.sources.get(&source).is_some_and(|source| source.is_told_once)
     }
 
     fn next_number(&mut self) -> u64 {
@@ -285,8 +357,9 @@ impl<T: Clone> OpenCalls<T> {
     }
 
     /// A telling of the call is open no more.
-    fn leave(&mut self, number: u64) {
+    fn leave(&mut self, number: u64, id: u64) {
         if let Some(doubled) = self.doubled.get_mut(&number) {
+            doubled.outer = doubled.outer.filter(|outer| *outer != id);
             doubled.open -= 1;
             if doubled.open == 0 {
                 self.doubled.remove(&number);
@@ -302,153 +375,4 @@ fn hash(value: &(impl Hash + ?Sized)) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn site(object: &'static str) -> Site<'static> {
-        Site { object: object.into(), class: "C".into(), method: "m".into() }
-    }
-
-    fn call(number: u64) -> Begin {
-        Begin::Call { number }
-    }
-
-    #[test]
-    fn ends_in_any_order() {
-        let mut calls = OpenCalls::new();
-        assert_eq!(calls.call(0, 10, None, &site("a"), "x", 'x'), call(1));
-        assert_eq!(calls.call(0, 11, None, &site("a"), "x", 'y'), call(2), "one label: two calls");
-        assert_eq!(calls.call(1, 10, None, &site("a"), "z", 'z'), call(3), "another file");
-        assert_eq!(calls.end(0, 10, &site("a"), ""), End::Of { number: 1, value: 'x' });
-        assert_eq!(calls.end(0, 11, &Site::default(), ""), End::Of { number: 2, value: 'y' });
-        assert_eq!(calls.end(0, 10, &site("a"), ""), End::Orphan { number: 4 });
-        assert_eq!(calls.end(1, 10, &site("b"), ""), End::Orphan { number: 5 }, "another object");
-        assert_eq!((calls.open(), calls.given_up()), (1, 0));
-    }
-
-    #[test]
-    fn a_doubled_call_is_one_call_in_one_file_or_two() {
-        for inner in [0, 1] {
-            let mut calls = OpenCalls::new();
-            assert_eq!(calls.call(0, 4, None, &site("a"), "x", 'o'), call(1));
-            assert_eq!(
-                calls.call(inner, 5, None, &site("b"), "x", 'i'),
-                Begin::Again { number: 1 }
-            );
-            assert_eq!(calls.end(inner, 5, &site("b"), ""), End::Of { number: 1, value: 'o' });
-            assert_eq!(calls.end(0, 4, &site("a"), ""), End::Again { number: 1 });
-            assert_eq!((calls.open(), calls.doubled.len()), (0, 0));
-            // The next call is another one, though ids and labels look the same.
-            assert_eq!(calls.call(0, 6, None, &site("a"), "x", 'n'), call(2));
-        }
-    }
-
-    #[test]
-    fn equal_calls_of_two_greenlets_are_two_doubled_calls() {
-        let mut calls = OpenCalls::new();
-        let begins = [(4, "a"), (5, "b"), (6, "a"), (7, "b")]
-            .map(|(id, object)| calls.call(0, id, None, &site(object), "x", ()));
-        let again = |number| Begin::Again { number };
-        assert_eq!(begins, [call(1), again(1), call(2), again(2)]);
-        let ends = [(5, "b"), (7, "b"), (4, "a"), (6, "a")]
-            .map(|(id, object)| calls.end(0, id, &site(object), ""));
-        let of = |number| End::Of { number, value: () };
-        let again = |number| End::Again { number };
-        assert_eq!(ends, [of(1), of(2), again(1), again(2)]);
-    }
-
-    #[test]
-    fn a_call_has_a_bounded_number_of_labels() {
-        let mut calls = OpenCalls::new();
-        let labels: Vec<String> = (0..=MAX_LABELS).map(|label| label.to_string()).collect();
-        let mut begin = |id: usize| {
-            let site = Site { object: labels[id].as_str().into(), ..Site::default() };
-            calls.call(0, id as u64, None, &site, "", ())
-        };
-        assert_eq!(begin(0), call(1));
-        for id in 1..MAX_LABELS {
-            assert_eq!(begin(id), Begin::Again { number: 1 });
-        }
-        assert_eq!(begin(MAX_LABELS), call(2));
-    }
-
-    #[test]
-    fn calls_that_only_look_doubled() {
-        let mut calls = OpenCalls::new();
-        assert_eq!(calls.call(0, 4, None, &site("a"), "x", ()), call(1));
-        assert_eq!(calls.call(0, 5, None, &site("b"), "y", ()), call(2), "other arguments");
-        assert_eq!(calls.call(0, 7, None, &site("a"), "y", ()), call(3), "no neighbour");
-        let End::Of { .. } = calls.end(0, 7, &site("a"), "") else { panic!() };
-        assert_eq!(calls.call(0, 8, None, &site("b"), "y", ()), call(4), "the first one has ended");
-    }
-
-    #[test]
-    fn three_labels_and_a_lost_inner_end() {
-        let mut calls = OpenCalls::new();
-        assert_eq!(calls.call(0, 4, None, &site("a"), "x", ()), call(1));
-        assert_eq!(calls.call(0, 5, None, &site("b"), "x", ()), Begin::Again { number: 1 });
-        assert_eq!(calls.call(0, 6, None, &site("c"), "x", ()), Begin::Again { number: 1 });
-        assert_eq!(calls.end(0, 5, &site("b"), ""), End::Of { number: 1, value: () });
-        assert_eq!(calls.end(0, 4, &site("a"), ""), End::Again { number: 1 });
-        assert_eq!(calls.doubled.len(), 1);
-        calls.restart(0);
-        assert_eq!((calls.doubled.len(), calls.given_up()), (0, 1));
-    }
-
-    #[test]
-    fn a_call_of_a_past_session_is_no_twin() {
-        let second = |second| Some(Time(second * Time::SECOND));
-        let mut calls = OpenCalls::new();
-        assert_eq!(calls.call(0, 4, second(0), &site("a"), "x", ()), call(1));
-        assert_eq!(calls.call(1, 5, second(6), &site("b"), "x", ()), call(2));
-        assert_eq!(calls.call(2, 4, second(6), &site("a"), "x", ()), Begin::Again { number: 2 });
-        // The newest of two that fit.
-        assert_eq!(calls.call(3, 7, second(6), &site("a"), "z", ()), call(3));
-        assert_eq!(calls.call(4, 7, second(7), &site("a"), "z", ()), call(4));
-        assert_eq!(calls.call(5, 8, second(8), &site("b"), "z", ()), Begin::Again { number: 4 });
-    }
-
-    #[test]
-    fn a_doubled_end_without_its_call() {
-        let mut calls = OpenCalls::<()>::new();
-        assert_eq!(calls.end(0, 5, &site("a"), "7"), End::Orphan { number: 1 });
-        assert_eq!(calls.end(1, 4, &site("b"), "7"), End::Again { number: 1 });
-        assert_eq!(calls.end(1, 3, &site("a"), "7"), End::Orphan { number: 2 });
-        assert_eq!(calls.end(1, 2, &site("a"), "7"), End::Orphan { number: 3 }, "the same label");
-        assert_eq!(calls.end(1, 1, &site("b"), "8"), End::Orphan { number: 4 }, "another result");
-    }
-
-    #[test]
-    fn restarts() {
-        let mut calls = OpenCalls::new();
-        assert_eq!(calls.call(0, 100, None, &site("a"), "x", ()), call(1));
-        assert_eq!(
-            calls.call(0, 84, None, &site("a"), "y", ()),
-            call(2),
-            "threads turned two lines"
-        );
-        assert_eq!(calls.call(0, 83, None, &site("a"), "z", ()), call(3), "a restart");
-        assert_eq!(calls.end(0, 100, &site("a"), ""), End::Orphan { number: 4 });
-        assert_eq!(
-            calls.call(0, 83, None, &site("a"), "z", ()),
-            call(5),
-            "the id is open: a restart"
-        );
-        assert_eq!(calls.call(1, 1, None, &site("a"), "", ()), call(6), "another file's ids");
-        assert_eq!(calls.open(), 2);
-        calls.restart(0);
-        assert_eq!((calls.open(), calls.given_up()), (1, 4));
-    }
-
-    #[test]
-    fn the_oldest_makes_room() {
-        let mut calls = OpenCalls::new();
-        for id in 0..MAX_OPEN as u64 {
-            assert_eq!(calls.call(0, id, None, &site("a"), "", id), call(id + 1));
-        }
-        let begin = calls.call(0, u64::MAX, None, &site("a"), "", 0);
-        assert_eq!(begin, call(MAX_OPEN as u64 + 1));
-        assert_eq!((calls.open(), calls.given_up(), calls.crowded_out()), (MAX_OPEN, 0, 1));
-        assert_eq!(calls.end(0, 1, &site("a"), ""), End::Of { number: 2, value: 1 });
-    }
-}
+mod tests;

@@ -316,11 +316,15 @@ impl<R: BufRead> Iterator for TraceReader<R> {
             if let Some(item) = self.out.pop_front() {
                 return Some(item);
             }
-            match self.events.next()? {
-                Ok((source, event)) => {
+            match self.events.next() {
+                Some(Ok((source, event))) => {
                     self.bus.take(source, self.events.name(source), &event, &mut self.out);
                 }
-                Err(complaint) => return Some(Err(complaint)),
+                Some(Err(complaint)) => return Some(Err(complaint)),
+                None => {
+                    self.bus.finish(&mut self.out);
+                    return self.out.pop_front();
+                }
             }
         }
     }

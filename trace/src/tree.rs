@@ -14,6 +14,7 @@
 //! Memory is bounded by [`Options::most`], whatever the trace holds: what has no room is counted in
 //! the call it belongs to. Calls deeper than [`MAX_DEPTH`] are put beside those at that depth.
 
+mod ends;
 mod frames;
 mod item;
 mod node;
@@ -25,16 +26,16 @@ mod tests;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use k485_proto::record::{Call, Time};
+use k485_proto::record::{Record, Time};
 
-use frames::{Asked, Sender, own_frames, reply_frames};
+use frames::{Asked, Sender, own_frames};
 pub use item::{Item, Judge, Options, Step};
 pub use node::{Args, Child, End, Nesting, Node, Run};
 use stacks::{Entry, Stacks};
 
 use crate::bus::SEND;
 use crate::event::{Context, Event, Kind, Site};
-use crate::open::{self, Begin, MAX_OPEN, OpenCalls};
+use crate::open::{Begin, MAX_OPEN, OpenCalls};
 
 /// How deep calls nest in a tree.
 pub const MAX_DEPTH: usize = 512;
@@ -76,6 +77,8 @@ pub struct Tree {
     left_out: u64,
     /// Requests outside of the send function's own calls, whose reply may come.
     asked: HashMap<Sender, Asked>,
+    /// What the frame told that was taken last.
+    frames: Vec<Record>,
     /// The place where events were missing last.
     lost: u64,
     last_gap: Option<(Option<Time>, Option<Time>)>,
@@ -144,13 +147,14 @@ impl Tree {
                 let name =
                     if path.is_empty() { attr.to_string() } else { format!("{path}.{attr}") };
                 let (order, value) = (self.order, value.to_string());
-                if let Some(parent) = self.around(space, &event.context) {
-                    self.put(Some(parent), Child::Attr { order, name, value });
+                let parent = self.around(space, &event.context);
+                if parent.is_some() {
+                    self.put(parent, Child::Attr { order, name, value });
                 }
-                Step::Other
+                Step::Attr { parent, depth: self.depth_within(parent) }
             }
-            Kind::Connected { message } => {
-                self.restart(space, judge);
+            Kind::Connected { message, schema } => {
+                self.restart(space, *schema, judge);
                 let message = message.to_string();
                 self.tell(Item::Connected { time: event.time, message })
             }
@@ -210,7 +214,7 @@ impl Tree {
     ) -> Step {
         let given_up = self.calls.given_up();
         let crowded_out = self.calls.crowded_out();
-        let begin = self.calls.call(space, id, event.time, site, &args.text, ());
+        let begin = self.calls.call(space, event, id, site, &args.text, ());
         if self.calls.given_up() > given_up {
             self.restart_calls(space, judge);
         }
@@ -282,77 +286,13 @@ impl Tree {
         parent.and_then(|parent| self.open.get(&parent)).map_or(0, |open| open.node.depth + 1)
     }
 
-    fn end(
-        &mut self,
-        space: usize,
-        event: &Event<'_>,
-        (id, duration): (u64, Option<i64>),
-        site: &Site<'_>,
-        end: End,
-        judge: &mut dyn Judge,
-    ) -> Step {
-        let text = match &end {
-            End::Returned(text) => text.as_str(),
-            End::Raised { error, .. } => error,
-            End::NotSeen => "",
-        };
-        let found = self.calls.end(space, id, site, text);
-        if let Some(space) = self.spaces.get_mut(&space)
-            && !matches!(found, open::End::Orphan { .. })
-        {
-            space.numbers.remove(&id);
-        }
-        match found {
-            open::End::Again { .. } => Step::Again,
-            open::End::Of { number, .. } => {
-                let Some(open) = self.open.get_mut(&number) else { return Step::Again };
-                let depth = open.node.depth;
-                let passed = || {
-                    let mono = event.context.mono.zip(open.node.context.mono);
-                    let mono = mono.map(|(to, from)| to.saturating_sub(from));
-                    mono.or_else(|| Some(event.time?.since(open.node.begin?)))
-                };
-                open.node.duration = duration.or_else(passed);
-                open.node.end = end;
-                self.close(number, judge);
-                Step::End { number, depth }
-            }
-            open::End::Orphan { .. } => {
-                let begin = event.time.zip(duration);
-                let begin = begin.map(|(time, duration)| Time(time.0.saturating_sub(duration)));
-                let parent = event.context.parent;
-                let parent = parent.and_then(|parent| self.number_of(space, parent));
-                let mut node = Node {
-                    begin: begin.or(event.time),
-                    end,
-                    duration,
-                    depth: self.depth_within(parent),
-                    nesting: Nesting::ParentNotSeen,
-                    ..self.unknown(event, id, site)
-                };
-                if node.site.method == SEND {
-                    let object = node.site.object.to_string();
-                    let call = Call { id: node.order, timeout_ms: None, duration_ns: duration };
-                    reply_frames(&mut node, &object, (event.time, call), self.order, true);
-                }
-                node.seal();
-                self.judge(parent, node, judge);
-                Step::Orphan
-            }
-        }
-    }
-
     /// The call is over, in whatever way.
     fn close(&mut self, number: u64, judge: &mut dyn Judge) {
         let Some(Open { mut node, space, parent, within, size, .. }) = self.open.remove(&number)
         else {
             return;
         };
-        let apart = self.spaces.get_mut(&space).and_then(|space| space.stacks.end(number));
-        if let Some(other) = apart.and_then(|apart| self.open.get_mut(&apart)) {
-            other.parent = None;
-            self.waiting.insert(other.node.order, None);
-        }
+        self.unstack(space, number);
         let held = size + node.children.iter().map(Child::size).sum::<usize>();
         self.held = self.held.saturating_sub(held);
         node.own = node.duration.map(|duration| duration.saturating_sub(within).max(0));
@@ -405,8 +345,8 @@ impl Tree {
     }
 
     /// The host of a space began anew.
-    fn restart(&mut self, space: usize, judge: &mut dyn Judge) {
-        self.calls.restart(space);
+    fn restart(&mut self, space: usize, schema: Option<u64>, judge: &mut dyn Judge) {
+        self.calls.connected(space, schema);
         self.restart_calls(space, judge);
     }
 

@@ -186,15 +186,16 @@ fn doubled_labels(folder: &Path) -> Result<(), Failed> {
         match &event.kind {
             Kind::Call { id, site, args, .. } if site.class == "PRTouchEndstopWrapper" => {
                 *of_label.entry(site.object.to_string()).or_default() += 1;
-                match calls.call(source, *id, event.time, site, args, ()) {
+                match calls.call(source, &event, *id, site, args, ()) {
                     Begin::Call { .. } => once += 1,
                     Begin::Again { .. } => twice += 1,
                 }
             }
             Kind::Return { id, site, result, .. } if site.class == "PRTouchEndstopWrapper" => {
-                match calls.end(source, *id, site, result) {
+                match calls.end(source, &event, *id, site, result) {
                     End::Of { .. } => ends += 1,
-                    End::Again { .. } => second_ends += 1,
+                    End::Inner { .. } => second_ends += 1,
+                    End::Again { .. } => return Err("an outer end before the inner one".into()),
                     End::Orphan { .. } => return Err("an end without its call".into()),
                 }
             }

@@ -55,6 +55,8 @@ pub(super) struct Core {
     /// When a connection was lost, and why; until it is there again.
     pub(super) lost: Option<Lost>,
     pub(super) last: Last,
+    /// Whether a connection came about.
+    pub(super) reached: bool,
 }
 
 /// A connection that was lost.
@@ -107,6 +109,7 @@ impl Core {
             match self.connect() {
                 None => break,
                 Some(Ok(mut link)) => {
+                    self.reached = true;
                     let before = self.end.survey.events();
                     match self.listen(link.as_mut()) {
                         Over::Stop => break,
@@ -141,7 +144,24 @@ impl Core {
         {
             self.mark_gap(&lost, None, None);
         }
+        if self.end.failure.is_none() && self.end.survey.events() == 0 {
+            self.end.failure = Some(self.silence().to_owned());
+        }
         self.finish()
+    }
+
+    /// Why not a single event came.
+    fn silence(&self) -> &'static str {
+        if !self.reached {
+            "no connection came about"
+        } else if self.end.bad > 0 {
+            "connected, but not one event came: is it a tracer?"
+        } else if self.token.is_some() {
+            "connected, but nothing came, not even the tracer's greeting: is it a tracer?"
+        } else {
+            "connected, but nothing came, not even the tracer's greeting: does it ask for a token \
+             (--token)? is it a tracer at all?"
+        }
     }
 
     fn is_over(&self) -> bool {

@@ -164,13 +164,54 @@ fn a_doubled_call_is_given_once_from_one_file_or_two() {
         let mut reader = TraceReader::merged(files);
         let records: Vec<_> = reader.by_ref().map(Result::unwrap).collect();
         let seen = [&records[0], &records[1]].map(|record| (&*record.bus, record.time));
-        let times = [Time(1_000_000_000), Time(1_019_500_000)].map(Some);
+        let times = [Time(1_000_000_000), Time(1_020_000_000)].map(Some);
         assert_eq!(seen, [(BOX, times[0]), (BOX, times[1])]);
         assert_eq!((records.len(), records[0].call.unwrap().id), (2, 1));
         assert_eq!(records[1].call.unwrap().id, 1);
         let expected = Counts { calls: 1, replies: 1, doubled: 2, ..Counts::default() };
         assert_eq!(reader.counts(), expected);
     }
+}
+
+#[test]
+fn the_inner_end_of_a_doubled_call_is_given_where_the_outer_one_does_not_come() {
+    let poll = "{'_bytes': '0103ff0a'}, 2";
+    let text = call(4, "1", BOX, poll)
+        + &call(5, "1", "serial", poll)
+        + &back(5, "2", "serial", "{\"_bytes\": \"f70103ff0a5c\"}");
+    let (told, counts, open) = tell(&text);
+    assert_eq!(told, ["1 request 0103ff0a Bare Frame", "1 response f70103ff0a5c Wire Frame"]);
+    let expected = Counts { calls: 1, replies: 1, doubled: 1, ..Counts::default() };
+    assert_eq!((counts, open), (expected, 1));
+    // Another result: the outer one is what the caller saw.
+    let (told, counts, _) = tell(&(text + &back(4, "3", BOX, "null")));
+    assert_eq!(told, ["1 request 0103ff0a Bare Frame", "1 response  Wire NoReply"]);
+    let expected = Counts { calls: 1, nulls: 1, doubled: 2, ..Counts::default() };
+    assert_eq!(counts, expected);
+}
+
+#[test]
+fn the_same_frame_from_two_greenlets_is_two_calls_of_our_own_tracer() {
+    let poll = "{'_bytes': '0103ff14'}, 1";
+    let reply = "{\"_bytes\": \"f70104000800f0\"}";
+    let own = |line: String, gid: u32| {
+        line.replace("}\n", &format!(", \"parent\": 0, \"gid\": {gid}}}\n"))
+    };
+    let text = own(call(1, "1.0", BOX, poll), 1)
+        + &own(call(2, "1.1", "serial_485 two", poll), 2)
+        + &own(back(1, "1.2", BOX, reply), 1)
+        + &own(back(2, "1.3", "serial_485 two", reply), 2);
+    let (told, counts, _) = tell(&text);
+    assert_eq!(
+        told,
+        [
+            "1 request 0103ff14 Bare Frame",
+            "2 request 0103ff14 Bare Frame",
+            "1 response f70104000800f0 Wire Frame",
+            "2 response f70104000800f0 Wire Frame",
+        ]
+    );
+    assert_eq!(counts, Counts { calls: 2, replies: 2, ..Counts::default() });
 }
 
 #[test]
@@ -288,7 +329,7 @@ fn what_is_missing_is_a_gap_of_every_bus() {
             other => panic!("{other:?}"),
         })
         .collect();
-    let (unplugged, dropped) = (GapReason::Unplugged, GapReason::Dropped);
+    let (away, dropped) = (GapReason::Disconnected, GapReason::Dropped);
     // The first one was told before any bus was known.
-    assert_eq!(gaps, [(unplugged, Some(3_500_000_000), BOX, 5), (dropped, None, BOX, 6)]);
+    assert_eq!(gaps, [(away, Some(3_500_000_000), BOX, 5), (dropped, None, BOX, 6)]);
 }

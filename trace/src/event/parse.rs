@@ -76,6 +76,8 @@ struct Raw<'a> {
     to: Value<'a>,
     #[serde(borrow)]
     reason: Value<'a>,
+    #[serde(borrow)]
+    schema: Value<'a>,
 }
 
 /// A value's JSON text; `None` where it lacks or is `null`.
@@ -163,7 +165,10 @@ impl<'a> Raw<'a> {
                 attr: text(self.attr, "attr")?,
                 value: json(self.value),
             },
-            "connected" => Kind::Connected { message: text(self.message, "message")? },
+            "connected" => {
+                let message = text(self.message, "message")?;
+                Kind::Connected { message, schema: whole(self.schema) }
+            }
             "dropped" => Kind::Dropped {
                 count: whole(self.count).ok_or_else(|| match self.count {
                     Some(count) => unfit(count, "count", "a whole number from 0"),

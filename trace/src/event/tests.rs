@@ -81,7 +81,7 @@ fn the_other_types() {
         Ok(Event { line: 3, offset: 70, time, context: Context::default(), kind })
     );
     let hello = parse(r#"{"type":"connected","message":"hi","active_traces":[["a"]]}"#);
-    assert_eq!(hello.unwrap().kind, Kind::Connected { message: "hi".into() });
+    assert_eq!(hello.unwrap().kind, Kind::Connected { message: "hi".into(), schema: None });
     // Nothing is asked of a type that is not known.
     let other = parse(r#"{"type":"gcode_line","id":"x","time":"noon","object":5}"#).unwrap();
     assert_eq!((other.time, other.kind), (None, Kind::Other("gcode_line".into())));

@@ -20,8 +20,8 @@ pub struct Pair {
 impl fmt::Display for Pair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.prev {
-            Some(prev) => write!(f, "{prev} > {}", self.next),
-            None => write!(f, "none > {}", self.next),
+            Some(prev) => f.pad(&format!("{prev} > {}", self.next)),
+            None => f.pad(&format!("none > {}", self.next)),
         }
     }
 }

@@ -108,10 +108,10 @@ impl Flushes {
             return;
         }
         match &event.kind {
-            Kind::Connected { .. } => self.calls.restart(source),
+            Kind::Connected { schema, .. } => self.calls.connected(source, *schema),
             Kind::Call { id, site, args, .. } => {
                 let Some(open) = self.open_call(site, args) else { return };
-                let begin = self.calls.call(source, *id, event.time, site, args, open.clone());
+                let begin = self.calls.call(source, event, *id, site, args, open.clone());
                 if let (Begin::Call { number }, Open::Flush(Some(pair), _)) = (begin, open) {
                     if self.open.len() == MOST_OPEN {
                         self.open.remove(0);
@@ -120,11 +120,11 @@ impl Flushes {
                 }
             }
             Kind::Return { id, site, result, duration } => {
-                let ended = self.calls.end(source, *id, site, result);
+                let ended = self.calls.end(source, event, *id, site, result);
                 self.end(event.time, site, ended, Some((result, *duration)));
             }
             Kind::Error { id, site, error, .. } => {
-                let ended = self.calls.end(source, *id, site, error);
+                let ended = self.calls.end(source, event, *id, site, error);
                 self.end(event.time, site, ended, None);
             }
             _ => {}
@@ -168,7 +168,8 @@ impl Flushes {
                 self.open.retain(|(open, _)| *open != number);
                 value
             }
-            End::Again { .. } => return,
+            // The outer end of a doubled call is the one.
+            End::Inner { .. } | End::Again { .. } => return,
             // What is told without its call is of use where the arguments are none.
             End::Orphan { .. } => match &*site.method {
                 "get_status" => Open::Status,

@@ -17,7 +17,7 @@ pub(super) enum Value<'a> {
     Int(i128),
     Float(f64),
     Bytes(&'a [u8]),
-    /// Lone surrogates in it are U+FFFD.
+    /// Lone surrogates in it are `?`, as in the tracer's lines.
     Text(Cow<'a, str>),
     /// A list or a tuple: JSON knows no difference.
     List(Vec<Value<'a>>),
@@ -134,7 +134,7 @@ fn text(bytes: &[u8]) -> Result<Value<'_>, MarshalError> {
     let mut rest = bytes;
     while let [first, after @ ..] = rest {
         if let [0xed, 0xa0..=0xbf, 0x80..=0xbf, after @ ..] = rest {
-            clean.extend_from_slice("\u{fffd}".as_bytes());
+            clean.push(b'?');
             rest = after;
         } else {
             clean.push(*first);
@@ -189,7 +189,10 @@ mod tests {
 
     #[test]
     fn what_is_no_plain_data() {
-        assert_eq!(value(b"u\x04\0\0\0x\xed\xa0\x80"), Ok(Value::Text("x\u{fffd}".into())));
+        assert_eq!(value(b"u\x04\0\0\0x\xed\xa0\x80"), Ok(Value::Text("x?".into())));
+        // Two halves that Python holds apart are no character.
+        let halves = b"u\x06\0\0\0\xed\xa0\xbd\xed\xb8\x80";
+        assert_eq!(value(halves), Ok(Value::Text("??".into())));
         assert_eq!(value(b"NN"), Err(MarshalError::More(1)));
         assert_eq!(value(b"c"), Err(MarshalError::Type(b'c')));
         assert_eq!(value(b"u\x01\0\0\0\xff"), Err(MarshalError::Text));

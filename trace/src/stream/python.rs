@@ -149,7 +149,8 @@ fn cut_text<'v>(value: &'v Value<'_>) -> Option<(&'v str, bool)> {
     }
 }
 
-/// A value as `repr` writes it.
+/// A value as `ascii` writes it: `repr` with escapes for all that is not ASCII, so that it does not
+/// hang on the Unicode of a Python.
 fn repr(value: &Value<'_>, out: &mut String) {
     match value {
         Value::None => out.push_str("None"),
@@ -195,10 +196,14 @@ fn repr_text(text: &str, out: &mut String) {
                 out.push('\\');
                 out.push(c);
             }
-            c if c.is_control() && u32::from(c) < 0x100 => {
-                let _ = write!(out, "\\x{:02x}", u32::from(c));
+            ' '..='~' => out.push(c),
+            c => {
+                let _ = match u32::from(c) {
+                    code @ ..0x100 => write!(out, "\\x{code:02x}"),
+                    code @ ..0x1_0000 => write!(out, "\\u{code:04x}"),
+                    code => write!(out, "\\U{code:08x}"),
+                };
             }
-            c => out.push(c),
         }
     }
     out.push(quote);
@@ -246,6 +251,12 @@ mod tests {
             "T2A, {'_bytes': '0103'}, [\"it's\", {'_bytes': '0103'}, None], begin..., x=True"
         );
         assert_eq!(args(&[], &[(Value::Text("x".into()), Value::Float(0.5))]), "x=0.5");
+        // A bare text stands as it is, one in a list as ascii() writes it.
+        let text = || Value::Text("é\u{2028}\u{7f}\u{200b}\u{1f600}\0".into());
+        assert_eq!(
+            args(&[text(), Value::List(vec![text()])], &[]),
+            "é\u{2028}\u{7f}\u{200b}\u{1f600}\0, ['\\xe9\\u2028\\x7f\\u200b\\U0001f600\\x00']"
+        );
         assert_eq!(args(&vec![Value::Int(10_000_000); 300], &[]).chars().count(), ARGS + 3);
     }
 }

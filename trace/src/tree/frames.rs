@@ -37,14 +37,24 @@ impl Tree {
     ) -> Step {
         let parent = self.around(space, &event.context);
         let depth = self.depth_within(parent);
+        self.frames.clear();
         let call = self.call_of(space, event, site, direction, parent);
         for (bytes, origin, verdict) in send::frame(digits, direction).unwrap_or_default() {
             let record = record(&site.object, event.time, direction, call);
             let record = Record { bytes, origin, verdict, offset: event.offset, ..record };
             self.order += 1;
-            self.put(parent, Child::Frame { order: self.order, record });
+            self.frames.push(record.clone());
+            self.put(parent, Child::Frame { order: self.order, record, is_told: true });
         }
-        Step::Frame { depth }
+        Step::Frame { parent, depth }
+    }
+
+    /// What the [frame](Step::Frame) told that was taken last: mostly one frame, and before it that
+    /// nobody answered its sender's last one outside of any call. All of it is in the tree as well,
+    /// when the calls around it are over.
+    #[must_use]
+    pub fn frames(&self) -> &[Record] {
+        &self.frames
     }
 
     /// What pairs a frame with its request or its reply: the call of the send function, or else who
@@ -60,8 +70,21 @@ impl Tree {
         let call = |id| Call { id, timeout_ms: None, duration_ns: None };
         let is_sending =
             |number| self.open.get(&number).is_some_and(|open| open.node.site.method == SEND);
-        let Some(gid) = event.context.gid.filter(|_| !parent.is_some_and(is_sending)) else {
-            return parent.map(call);
+        let passed = |mono: Option<i64>, time: Option<Time>| {
+            let passed = event.context.mono.zip(mono).map(|(to, from)| to.saturating_sub(from));
+            passed.or_else(|| Some(event.time?.since(time?)))
+        };
+        if let Some(number) = parent.filter(|number| is_sending(*number)) {
+            // When the call is over it takes as long as that.
+            let node = self.node(number)?;
+            let duration_ns = match direction {
+                Direction::Request => None,
+                Direction::Response => passed(node.context.mono, node.begin),
+            };
+            return Some(Call { duration_ns, ..call(node.order) });
+        }
+        let Some(gid) = event.context.gid else {
+            return parent.and_then(|parent| self.node(parent)).map(|node| call(node.order));
         };
         let sender = (space, event.context.tid, gid, hash(&site.object));
         let (id, mono) = (self.order, event.context.mono);
@@ -75,16 +98,15 @@ impl Tree {
                 && before.parent.is_none()
             {
                 let record = record(&site.object, None, Direction::Response, Some(call(before.id)));
-                self.put(None, Child::Frame { order: self.order, record });
+                self.frames.push(record.clone());
+                self.put(None, Child::Frame { order: self.order, record, is_told: false });
             }
             return Some(call(id));
         }
         let Some(asked) = self.asked.remove(&sender).filter(|asked| asked.parent == parent) else {
             return Some(call(id));
         };
-        let passed = mono.zip(asked.mono).map(|(to, from)| to.saturating_sub(from));
-        let passed = passed.or_else(|| Some(event.time?.since(asked.time?)));
-        Some(Call { duration_ns: passed, ..call(asked.id) })
+        Some(Call { duration_ns: passed(asked.mono, asked.time), ..call(asked.id) })
     }
 }
 
@@ -135,7 +157,7 @@ pub(super) fn own_frames(node: &mut Node, order: u64, is_whole: bool) {
         let record = record(&object, node.begin, Direction::Request, Some(call));
         let (bytes, origin, verdict) = (request.bytes, request.origin, Verdict::Frame);
         let record = Record { bytes, origin, verdict, ..record };
-        node.children.insert(0, Child::Frame { order: node.order, record });
+        node.children.insert(0, Child::Frame { order: node.order, record, is_told: false });
         asks = true;
     }
     if !answers {
@@ -150,7 +172,7 @@ fn unanswered(node: &mut Node, end: u64) {
     let mut open = BTreeMap::new();
     let mut missing = Vec::new();
     for child in &node.children {
-        let Child::Frame { order, record } = child else { continue };
+        let Child::Frame { order, record, .. } = child else { continue };
         let Some(call) = record.call else { continue };
         let before = open.remove(&call.id);
         if record.dir == Some(Direction::Request) {
@@ -163,7 +185,7 @@ fn unanswered(node: &mut Node, end: u64) {
     node.children.extend(missing.into_iter().map(|(order, id, bus)| {
         let call = Call { id, timeout_ms: None, duration_ns: None };
         let record = record(&bus, None, Direction::Response, Some(call));
-        Child::Frame { order, record }
+        Child::Frame { order, record, is_told: false }
     }));
 }
 
@@ -185,10 +207,11 @@ pub(super) fn reply_frames(
     match reply {
         Ok(send::Reply::Bytes(bytes)) => node.children.extend(spans(&bytes).map(|span| {
             let Record { bytes, verdict, .. } = Record::of_span(&span);
-            Child::Frame { order, record: Record { bytes, verdict, ..record.clone() } }
+            let record = Record { bytes, verdict, ..record.clone() };
+            Child::Frame { order, record, is_told: false }
         })),
         Ok(send::Reply::Nothing | send::Reply::Raised) if asks => {
-            node.children.push(Child::Frame { order, record });
+            node.children.push(Child::Frame { order, record, is_told: false });
         }
         Ok(_) | Err(_) => {}
     }

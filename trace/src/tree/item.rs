@@ -82,9 +82,18 @@ pub enum Step {
     },
     /// A call ends that was not seen to begin.
     Orphan,
-    /// A frame, within so many calls.
+    /// A frame: [`Tree::frames`](super::Tree::frames) has what it tells.
     Frame {
-        /// How many.
+        /// The number of the open call that it is within.
+        parent: Option<u64>,
+        /// How many calls are around it.
+        depth: usize,
+    },
+    /// An attribute was read.
+    Attr {
+        /// The number of the open call that it was read within.
+        parent: Option<u64>,
+        /// How many calls are around it.
         depth: usize,
     },
     /// The second telling of something that was told before.

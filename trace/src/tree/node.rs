@@ -108,6 +108,9 @@ pub enum Child {
         /// ([`NoReply`](Verdict::NoReply)) it says that nobody answered the request of the same
         /// call.
         record: Record,
+        /// Whether an event told it. What none told is made of the call's arguments and result, or
+        /// says that nobody answered.
+        is_told: bool,
     },
     /// An attribute that was read.
     Attr {

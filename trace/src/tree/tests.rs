@@ -266,6 +266,47 @@ fn a_doubled_call_is_one_and_knows_both_labels() {
 }
 
 #[test]
+fn a_doubled_call_ends_as_its_outer_telling_does() {
+    let both = [
+        "call 1 1 prtouch m x",
+        "call 2 1 axis m x",
+        "return 2 1.3 axis m 5",
+        "call 3 1.4 box other x",
+        "return 3 1.4 box other 0",
+    ];
+    let outer = "return 1 1.5 prtouch m 6";
+    let text = lines(&both) + &seed(outer).replace("1.5,", "2.5,").replace(":1.5}", ":2.5}");
+    assert_eq!(told(&text), "m(x)=6 other(x)=0", "the inner end is the place where it is left");
+    let (items, _) = items_of(&text, Options::default(), &mut |_: &Node| true);
+    let Item::Child(Child::Call(node)) = &items[0] else { panic!("{items:?}") };
+    assert_eq!((node.id, node.duration), (1, Some(2_500_000)));
+    // Without it the inner one's is all there is.
+    assert_eq!(told(&lines(&both)), "m(x)=5 other(x)=0");
+}
+
+#[test]
+fn a_call_that_hands_its_work_to_another_object_is_not_doubled() {
+    let event = |text: &str, parent: u32| {
+        text.trim_end().strip_suffix('}').unwrap().to_owned()
+            + &format!(",\"gid\":1,\"parent\":{parent}}}\n")
+    };
+    let text = event(&seed("call 1 1 motor_a dele 5"), 0)
+        + &event(&seed("call 2 1 motor_b dele 5"), 1)
+        + &event(&seed("return 2 1 motor_b dele 5"), 1)
+        + &event(&seed("return 1 1 motor_a dele 6"), 0);
+    assert_eq!(told(&text), "dele(5)=6[dele(5)=5]");
+    // The nesting is inferred where the schema alone says so.
+    let text = "{\"type\":\"connected\",\"schema\":1}\n".to_owned()
+        + &lines(&[
+            "call 1 1 motor_a dele 5",
+            "call 2 1 motor_b dele 5",
+            "return 2 1 motor_b dele 5",
+            "return 1 1 motor_a dele 6",
+        ]);
+    assert_eq!(told(&text), "connected dele(5)=6[dele(5)=5]");
+}
+
+#[test]
 fn memory_is_bounded_and_depth_too() {
     let mut text = seed("call 1 1 box outer x");
     for n in 2..2_000 {

@@ -145,7 +145,7 @@ impl<W: Write> CaptureWriter for Writer<W> {
         }
         let ticks = ticks.unwrap_or(0);
         if let Verdict::Gap(Gap { reason, bytes, .. }) = record.verdict
-            && reason != GapReason::Unplugged
+            && matches!(reason, GapReason::Overrun | GapReason::Dropped)
         {
             let lost = self.lost.entry(interface).or_default();
             lost.ticks = lost.ticks.max(ticks);
