@@ -90,6 +90,11 @@ impl Format for Hex {
         let (mut framed, mut talked) = (0, 0);
         let mut lines = complete_lines(head).peekable();
         while let Some(line) = lines.next() {
+            // Objects of JSON are other formats', or nobody's.
+            if line.trim_ascii_start().starts_with(b"{\"") {
+                bad += 1;
+                continue;
+            }
             let known = ready.len();
             let whole = Line { number: 0, offset: 0, before: 0, is_piece: false, text: line };
             let outcome = text.line(whole, lines.peek().copied(), &mut ready);
