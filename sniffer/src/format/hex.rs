@@ -10,8 +10,8 @@
 //! | literals of Python and C | `b'\xf7\x81\x04\x00\x05\x01\x1e'`, `bytearray(b'..')`, `"\xf7\n"` |
 //! | strings of hex | `"f7 01 03"`, `bytes.fromhex('f70103')` |
 //! | more numbers | `F7h 01h`, `$F7`, `0xf7u8`, `[247, 1, 3, 255, 10, 92]` |
-//! | dumps | the lines of `xxd`, `hexdump`, `od`, Wireshark ([`dump`]) |
-//! | lines of logs and documents | `[12:34:56.120] TX: F7 01 03`, `ser.write(b'..')` ([`talk`]) |
+//! | dumps | the lines of `xxd`, `hexdump`, `od`, Wireshark (`dump.rs`) |
+//! | lines of logs and documents | `[12:34:56.120] TX: F7 01 03`, `ser.write(b'..')` (`talk.rs`) |
 //!
 //! In a literal, characters stand for themselves; a string in plain quotes is a literal if there
 //! is a backslash in it, else hex. `#` and `//` begin a comment, `;` does at a line's beginning.
@@ -23,7 +23,7 @@
 //! waits for the next byte inside a frame. A gap in a dump's offsets cuts an open frame too.
 //!
 //! A line that cannot be read so, or begins with a clock, is read as one of a log; the times of
-//! those are in [`clock`], their directions in [`ways`]. Bytes of the two directions of a log are
+//! those are in `clock.rs`, their directions in `ways.rs`. Bytes of the two directions of a log are
 //! two streams, and the bytes of lines without one a third.
 //!
 //! # Bare frames
