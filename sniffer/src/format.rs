@@ -24,6 +24,8 @@ pub mod socat;
 mod steps;
 pub mod strace;
 pub mod table;
+#[cfg(test)]
+mod told;
 pub mod write;
 pub mod written;
 

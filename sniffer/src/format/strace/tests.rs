@@ -1,25 +1,14 @@
 use super::*;
-use k485_proto::record::{Complaint, Direction, Record, Verdict};
+use crate::format::told;
+use k485_proto::record::{Complaint, Record};
 use proptest::prelude::*;
-use std::io::Cursor;
 
 fn read(text: impl Into<Vec<u8>>) -> Vec<Result<Record, Complaint>> {
-    Strace.read("a.txt", Box::new(Cursor::new(text.into()))).collect()
+    told::read(&Strace, text)
 }
 
-/// Time in nanoseconds, bus, direction, bytes of whole frames as such; complaints as they print.
 fn told(text: impl Into<Vec<u8>>) -> Vec<String> {
-    let show = |item: Result<Record, Complaint>| match item {
-        Ok(record) => {
-            let time = record.time.map_or("-".to_owned(), |time| time.0.to_string());
-            let dir = record.dir.map_or("?", Direction::name);
-            let bytes = k485_proto::frame::Hex(&record.bytes).to_string();
-            let noise = if record.verdict == Verdict::Frame { "" } else { " noise" };
-            format!("{time} {} {dir} {bytes}{noise}", record.bus)
-        }
-        Err(complaint) => complaint.to_string(),
-    };
-    read(text).into_iter().map(show).collect()
+    told::told(&Strace, text)
 }
 
 #[test]
